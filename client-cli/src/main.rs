@@ -1,0 +1,2 @@
+//! entente-cli
+fn main() {}

@@ -1,0 +1,1 @@
+//! Finds out where an organization is and what it publishes.

@@ -1,0 +1,2 @@
+//! entente-homeserver
+fn main() {}

@@ -1,0 +1,2 @@
+//! testnet
+fn main() {}

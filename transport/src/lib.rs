@@ -1,0 +1,37 @@
+//! QUIC, Cap'n Proto and their conversion to and from the words of `protocol`.
+//!
+//! Purpose: the only crate that sees a QUIC or Cap'n Proto type. Above it, connections carry typed
+//! calls and flows; below it are datagrams.
+//!
+//! Invariants
+//! - TLS 1.3 with X25519MLKEM768 only; no early data, no resumption; a server is believed by pinned
+//!   key alone.
+//! - Every length is checked before memory is spent on it ([`limits`]).
+//! - Input never panics; an error says what was wrong and quotes no content.
+//!
+//! Absent: who a key belongs to, retries, reconnecting, policy. To add a call or flow, see `wire`.
+
+mod admission;
+mod call;
+mod certificate;
+mod close;
+mod connection;
+mod endpoint;
+mod frame;
+mod incoming;
+pub mod limits;
+mod opening;
+mod quic_config;
+mod stream;
+mod tls;
+mod verifier;
+
+pub use admission::AdmissionCounts;
+pub use certificate::{IdentityFault, ServerIdentity};
+pub use close::{CloseCode, CloseReason, StreamCode};
+pub use connection::{Connection, Link, Side};
+pub use endpoint::{BindError, ConnectError, Endpoint};
+pub use frame::FrameFault;
+pub use incoming::PendingStream;
+pub use limits::AdmissionLimits;
+pub use stream::StreamFault;

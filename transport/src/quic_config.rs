@@ -1,0 +1,86 @@
+//! The QUIC parameters of both protocols: limits, windows, signs of life.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
+
+use crate::certificate::ServerIdentity;
+use crate::connection::Link;
+use crate::limits::{
+    CLIENT_IDLE_LIMIT, CLIENT_KEEP_ALIVE, CLIENT_WINDOW_BYTES, FEDERATION_IDLE_LIMIT,
+    FEDERATION_KEEP_ALIVE, FEDERATION_WINDOW_BYTES, SEND_WINDOW_BYTES, STREAM_WINDOW_BYTES,
+    STREAMS_MAX,
+};
+use crate::tls::{self, TlsFault};
+
+/// Newcomers whose first packet waits to be looked at.
+const INCOMING_MAX: usize = 1024;
+/// Bytes that one newcomer may send before it is looked at: its first flight has two packets.
+const INCOMING_BUFFER_BYTES: u64 = 16 << 10;
+/// The same for all newcomers together.
+const INCOMING_BUFFERS_BYTES: u64 = 4 << 20;
+
+/// QUIC version 1 (RFC 9000) and nothing else.
+const VERSIONS: [u32; 1] = [1];
+
+pub(crate) fn endpoint() -> EndpointConfig {
+    let mut config = EndpointConfig::default();
+    config.supported_versions(VERSIONS.to_vec());
+    config
+}
+
+/// For connections that others open. Which protocol they speak is not known before the handshake,
+/// so these are the wider of the two; the dialling side of a federation link brings the shorter idle
+/// limit, and the smaller of both sides' holds (RFC 9000 §10.1).
+pub(crate) fn server(identity: &ServerIdentity) -> Result<ServerConfig, TlsFault> {
+    let crypto = Arc::new(tls::server_config(identity)?);
+    let mut config = ServerConfig::with_crypto(crypto);
+    let transport = transport(CLIENT_IDLE_LIMIT, None, CLIENT_WINDOW_BYTES);
+    config
+        .transport_config(Arc::new(transport))
+        .max_incoming(INCOMING_MAX)
+        .incoming_buffer_size(INCOMING_BUFFER_BYTES)
+        .incoming_buffer_size_total(INCOMING_BUFFERS_BYTES);
+    Ok(config)
+}
+
+/// For a connection that this side opens.
+pub(crate) fn client(link: Link, crypto: QuicClientConfig) -> ClientConfig {
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    let transport = match link {
+        Link::Client => transport(
+            CLIENT_IDLE_LIMIT,
+            Some(CLIENT_KEEP_ALIVE),
+            CLIENT_WINDOW_BYTES,
+        ),
+        Link::Federation => transport(
+            FEDERATION_IDLE_LIMIT,
+            Some(FEDERATION_KEEP_ALIVE),
+            FEDERATION_WINDOW_BYTES,
+        ),
+    };
+    config.transport_config(Arc::new(transport));
+    config
+}
+
+fn transport(
+    idle_limit: Duration,
+    keep_alive: Option<Duration>,
+    window_bytes: u32,
+) -> TransportConfig {
+    let idle_limit = IdleTimeout::try_from(idle_limit).expect("seconds fit in 62 bits of ms");
+    let mut config = TransportConfig::default();
+    config
+        .max_concurrent_bidi_streams(STREAMS_MAX.into())
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_idle_timeout(Some(idle_limit))
+        .keep_alive_interval(keep_alive)
+        .stream_receive_window(STREAM_WINDOW_BYTES.into())
+        .receive_window(window_bytes.into())
+        .send_window(SEND_WINDOW_BYTES)
+        .datagram_receive_buffer_size(None)
+        .allow_spin(false);
+    config
+}

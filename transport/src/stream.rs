@@ -1,0 +1,242 @@
+//! One bidirectional stream: how it opens, how frames go over it.
+//!
+//! A stream's first four bytes say what it is: a tag, a zero, and the number of the method or of the
+//! flow's kind (16 bits, little-endian). What follows are frames. A call's answer starts with one
+//! byte: reply or fault.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use capnp::message::{Allocator, Builder};
+
+use crate::close::{CloseReason, StreamCode};
+use crate::connection::Connection;
+use crate::frame::{FrameBuffer, FrameFault, append_message};
+use crate::limits::SEND_BATCH_BYTES;
+
+/// Packets' worth of data fetched from the connection at a time.
+const CHUNKS_PER_READ: usize = 32;
+
+/// A stream came to an end that its user did not intend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StreamFault {
+    /// The connection under it is gone.
+    #[error("connection lost: {0}")]
+    ConnectionLost(CloseReason),
+    /// The peer gave up sending.
+    #[error("the peer reset the stream: {0}")]
+    Reset(StreamCode),
+    /// The peer no longer wants what we send.
+    #[error("the peer stopped the stream: {0}")]
+    Stopped(StreamCode),
+    /// This side has already finished the stream.
+    #[error("the stream is already finished on this side")]
+    Finished,
+    /// The peer broke the framing.
+    #[error(transparent)]
+    Frame(#[from] FrameFault),
+    /// The first bytes name no kind of stream that this side knows.
+    #[error("unknown stream opening {0:02x?}")]
+    UnknownOpening([u8; 4]),
+    /// It took too long.
+    #[error("no progress within {limit_ms} ms")]
+    TimedOut {
+        /// The limit that ran out.
+        limit_ms: u64,
+    },
+}
+
+impl StreamFault {
+    /// What to tell the peer when the stream is given up because of this fault.
+    pub(crate) fn code(&self) -> StreamCode {
+        match self {
+            Self::Frame(_) | Self::UnknownOpening(_) => StreamCode::BROKEN,
+            Self::TimedOut { .. } => StreamCode::TIMED_OUT,
+            Self::ConnectionLost(_) | Self::Reset(_) | Self::Stopped(_) | Self::Finished => {
+                StreamCode::CANCELLED
+            }
+        }
+    }
+}
+
+/// The receiving half.
+#[derive(Debug)]
+pub(crate) struct FrameReader {
+    stream: quinn::RecvStream,
+    connection: Connection,
+    buffer: FrameBuffer,
+    ended: bool,
+}
+
+impl FrameReader {
+    pub(crate) fn new(stream: quinn::RecvStream, connection: Connection) -> Self {
+        Self {
+            stream,
+            connection,
+            buffer: FrameBuffer::default(),
+            ended: false,
+        }
+    }
+
+    /// The next frame, or `None` once the peer has finished. Cancelling loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, StreamFault> {
+        loop {
+            if let Some(frame) = self.buffer.next_frame()? {
+                return Ok(Some(frame));
+            }
+            if !self.fill().await? {
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(FrameFault::Truncated.into())
+                };
+            }
+        }
+    }
+
+    /// A frame that has already arrived.
+    pub(crate) fn ready(&mut self) -> Result<Option<Bytes>, StreamFault> {
+        Ok(self.buffer.next_frame()?)
+    }
+
+    /// Exactly `N` bytes.
+    pub(crate) async fn bytes<const N: usize>(&mut self) -> Result<[u8; N], StreamFault> {
+        loop {
+            if let Some(bytes) = self.buffer.take(N) {
+                return Ok(bytes.as_ref().try_into().expect("take gave N bytes"));
+            }
+            if !self.fill().await? {
+                return Err(FrameFault::Truncated.into());
+            }
+        }
+    }
+
+    /// The one frame after which the stream ends.
+    pub(crate) async fn only_frame(&mut self) -> Result<Bytes, StreamFault> {
+        let frame = self.next().await?.ok_or(FrameFault::Truncated)?;
+        if !self.buffer.is_empty() || self.fill().await? {
+            return Err(FrameFault::Trailing.into());
+        }
+        Ok(frame)
+    }
+
+    /// Tells the peer that nothing more will be read.
+    pub(crate) fn stop(&mut self, code: StreamCode) {
+        // A stream that has already ended needs no stopping.
+        let _ = self.stream.stop(code.into());
+    }
+
+    async fn fill(&mut self) -> Result<bool, StreamFault> {
+        if self.ended {
+            return Ok(false);
+        }
+        let mut chunks: [Bytes; CHUNKS_PER_READ] = Default::default();
+        let Some(count) = self
+            .stream
+            .read_chunks(&mut chunks)
+            .await
+            .map_err(read_fault)?
+        else {
+            self.ended = true;
+            return Ok(false);
+        };
+        self.connection
+            .check_address()
+            .map_err(StreamFault::ConnectionLost)?;
+        for chunk in &chunks[..count] {
+            self.buffer.extend(chunk);
+        }
+        Ok(true)
+    }
+}
+
+/// The sending half. Frames queue in memory until they are flushed in one write.
+#[derive(Debug)]
+pub(crate) struct FrameWriter {
+    stream: quinn::SendStream,
+    queued: BytesMut,
+    writing: Bytes,
+}
+
+impl FrameWriter {
+    pub(crate) fn new(stream: quinn::SendStream) -> Self {
+        Self {
+            stream,
+            queued: BytesMut::new(),
+            writing: Bytes::new(),
+        }
+    }
+
+    /// Queues bytes as they are.
+    pub(crate) fn queue_bytes(&mut self, bytes: &[u8]) {
+        self.queued.put_slice(bytes);
+    }
+
+    /// Queues one message as a frame.
+    pub(crate) fn queue<A: Allocator>(&mut self, message: &Builder<A>) -> Result<(), FrameFault> {
+        append_message(&mut self.queued, message)
+    }
+
+    /// True if so much is queued that the next frame has to wait for a write.
+    pub(crate) fn is_full(&self) -> bool {
+        self.queued.len() >= SEND_BATCH_BYTES
+    }
+
+    /// Hands everything queued to the connection, in as few writes as its windows allow.
+    /// Cancelling loses nothing: the rest is written by the next flush.
+    pub(crate) async fn flush(&mut self) -> Result<(), StreamFault> {
+        loop {
+            while !self.writing.is_empty() {
+                self.stream
+                    .write_chunks(std::slice::from_mut(&mut self.writing))
+                    .await
+                    .map_err(write_fault)?;
+            }
+            if self.queued.is_empty() {
+                return Ok(());
+            }
+            self.writing = self.queued.split().freeze();
+        }
+    }
+
+    /// Says that nothing more will come. What was flushed is still delivered.
+    pub(crate) fn finish(&mut self) {
+        // Finishing twice, or after a reset, changes nothing.
+        let _ = self.stream.finish();
+    }
+
+    /// Gives up: what is not yet delivered is dropped.
+    pub(crate) fn reset(&mut self, code: StreamCode) {
+        // A stream that has already ended needs no reset.
+        let _ = self.stream.reset(code.into());
+    }
+
+    /// Waits until the peer has acknowledged everything or stopped the stream.
+    pub(crate) async fn settled(&self) -> Result<(), StreamFault> {
+        match self.stream.stopped().await {
+            Ok(None) => Ok(()),
+            Ok(Some(code)) => Err(StreamFault::Stopped(code.into())),
+            Err(quinn::StoppedError::ConnectionLost(error)) => {
+                Err(StreamFault::ConnectionLost(error.into()))
+            }
+            Err(quinn::StoppedError::ZeroRttRejected) => unreachable!("0-RTT is never used"),
+        }
+    }
+}
+
+fn read_fault(error: quinn::ReadError) -> StreamFault {
+    match error {
+        quinn::ReadError::Reset(code) => StreamFault::Reset(code.into()),
+        quinn::ReadError::ConnectionLost(error) => StreamFault::ConnectionLost(error.into()),
+        quinn::ReadError::ClosedStream => StreamFault::Finished,
+        quinn::ReadError::IllegalOrderedRead => unreachable!("every read is ordered"),
+        quinn::ReadError::ZeroRttRejected => unreachable!("0-RTT is never used"),
+    }
+}
+
+fn write_fault(error: quinn::WriteError) -> StreamFault {
+    match error {
+        quinn::WriteError::Stopped(code) => StreamFault::Stopped(code.into()),
+        quinn::WriteError::ConnectionLost(error) => StreamFault::ConnectionLost(error.into()),
+        quinn::WriteError::ClosedStream => StreamFault::Finished,
+        quinn::WriteError::ZeroRttRejected => unreachable!("0-RTT is never used"),
+    }
+}
