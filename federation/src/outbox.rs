@@ -1,0 +1,460 @@
+//! The sender's side of a relay stream: what is owed to one peer.
+//!
+//! Rows are the truth; this machine only remembers how far the stream has got. Feed it `handle_*`,
+//! then drain [`Outbox::poll_action`] until it returns `None`, do each action, and call
+//! [`Outbox::handle_timeout`] when [`Outbox::poll_timeout`] is due. Losing the machine loses nothing:
+//! a new one begins with what the rows say and what the peer answers to the greeting.
+//!
+//! Numbers: `acked ≤ sent ≤ last`. Rows up to `acked` are forgotten, rows up to `sent` are in flight
+//! on this connection, rows up to `last` are owed.
+
+use std::collections::VecDeque;
+
+use entente_identity::UnixMillis;
+use entente_protocol::limits::MAX_BATCH_ITEMS;
+use entente_protocol::relay::RelayReply;
+
+use crate::backoff::{Backoff, Urgency};
+
+/// Most batches on their way at once: memory per peer stays constant.
+const MAX_IN_FLIGHT: usize = 8;
+/// A link on which nothing is owed and nothing was said for this long is closed.
+const IDLE_CLOSE_MS: u64 = 120_000;
+
+/// What the machine wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Connect and greet; answer with [`Outbox::handle_greeted`] or [`Outbox::handle_lost`].
+    Dial,
+    /// Load owed rows after this number, sign and send them as one batch, and answer with
+    /// [`Outbox::handle_sent`].
+    Send {
+        /// The number before the first row.
+        after: u64,
+        /// Most rows.
+        limit: usize,
+    },
+    /// The peer owns these: delete the rows up to here.
+    Forget {
+        /// The last number that the peer owns.
+        up_to: u64,
+    },
+    /// The peer knows more of our stream than we do: number what is owed anew under this epoch, then
+    /// dial again.
+    BeginEpoch {
+        /// The new stream epoch, higher than any the peer has seen.
+        stream_epoch: u64,
+    },
+    /// Close the connection; nothing is owed.
+    Close,
+}
+
+/// How the link is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Link {
+    /// No connection; `at` is when to dial, if anything is owed by then.
+    Down { at: UnixMillis },
+    /// Dialling, answered by `handle_greeted` or `handle_lost`.
+    Dialling,
+    /// Greeted.
+    Up(Up),
+    /// Waiting for [`Outbox::handle_epoch`].
+    Renumbering,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Up {
+    sent: u64,
+    sending: bool,
+    in_flight: VecDeque<u64>,
+    used: UnixMillis,
+    paused_until: UnixMillis,
+}
+
+/// The machine; one per peer.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    stream_epoch: u64,
+    acked: u64,
+    last: u64,
+    link: Link,
+    backoff: Backoff,
+    actions: VecDeque<Action>,
+}
+
+impl Outbox {
+    /// Begins with what the rows say: the stream's epoch, the last number that the peer is known to
+    /// own, and the last number given out.
+    #[must_use]
+    pub fn new(stream_epoch: u64, acked: u64, last: u64, now: UnixMillis) -> Self {
+        Self {
+            stream_epoch,
+            acked,
+            last,
+            link: Link::Down { at: now },
+            backoff: Backoff::default(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// How many items are owed.
+    #[must_use]
+    pub fn owed(&self) -> u64 {
+        self.last - self.acked
+    }
+
+    /// The stream's epoch, for the greeting.
+    #[must_use]
+    pub fn stream_epoch(&self) -> u64 {
+        self.stream_epoch
+    }
+
+    /// The last number given out, for the greeting.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Whether the link is greeted.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(self.link, Link::Up(_))
+    }
+
+    /// Since when dialling has failed, if it has.
+    #[must_use]
+    pub fn failing_since(&self) -> Option<UnixMillis> {
+        self.backoff.failing_since()
+    }
+
+    /// Rows up to `last` exist.
+    pub fn handle_owed(&mut self, last: u64, now: UnixMillis) {
+        self.last = self.last.max(last);
+        self.advance(now);
+    }
+
+    /// A connection is wanted, for a call or because the peer has just shown that it is there.
+    pub fn handle_poke(&mut self, now: UnixMillis) {
+        self.backoff.reset();
+        match &mut self.link {
+            Link::Down { .. } => self.dial(),
+            Link::Up(up) => up.used = now,
+            Link::Dialling | Link::Renumbering => {}
+        }
+    }
+
+    /// The peer answered the greeting with what it knows of our stream.
+    pub fn handle_greeted(&mut self, stream_epoch: u64, last_in: u64, now: UnixMillis) {
+        self.backoff.reset();
+        let ahead = stream_epoch > self.stream_epoch
+            || (stream_epoch == self.stream_epoch && last_in > self.last);
+        if ahead {
+            return self.begin_epoch(stream_epoch);
+        }
+        let owned = if stream_epoch == self.stream_epoch {
+            last_in
+        } else {
+            0
+        };
+        self.link = Link::Up(Up {
+            sent: owned.max(self.acked),
+            sending: false,
+            in_flight: VecDeque::new(),
+            used: now,
+            paused_until: UnixMillis(0),
+        });
+        self.acknowledge(owned);
+        self.advance(now);
+    }
+
+    /// A batch went out; it holds the rows up to `up_to`. Rows that do not exist any more count as
+    /// sent; nothing was sent if `up_to` is where the batch was to begin.
+    pub fn handle_sent(&mut self, up_to: u64, now: UnixMillis) {
+        if let Link::Up(up) = &mut self.link {
+            up.sending = false;
+            if up_to > up.sent {
+                up.sent = up_to;
+                up.in_flight.push_back(up_to);
+            }
+            up.used = now;
+        }
+        self.advance(now);
+    }
+
+    /// The peer answered on the relay flow.
+    pub fn handle_reply(&mut self, reply: &RelayReply, now: UnixMillis) {
+        match *reply {
+            RelayReply::Ack {
+                stream_epoch,
+                up_to,
+            } if stream_epoch == self.stream_epoch => self.handle_ack(up_to, now),
+            RelayReply::Ack { .. } => {}
+            RelayReply::FutureCursor {
+                stream_epoch,
+                last_in,
+            } => {
+                let behind = (stream_epoch, last_in) <= (self.stream_epoch, self.last);
+                if !behind {
+                    self.begin_epoch(stream_epoch);
+                }
+            }
+            RelayReply::Busy { retry_after_ms } => {
+                if let Link::Up(up) = &mut self.link {
+                    up.sent = self.acked;
+                    up.in_flight.clear();
+                    up.paused_until = now.after(u64::from(retry_after_ms.clamp(50, 60_000)));
+                }
+            }
+        }
+    }
+
+    fn handle_ack(&mut self, up_to: u64, now: UnixMillis) {
+        let Link::Up(up) = &mut self.link else {
+            return;
+        };
+        if up_to > self.last {
+            return self.begin_epoch(self.stream_epoch);
+        }
+        up.used = now;
+        up.sent = up.sent.max(up_to);
+        while up.in_flight.front().is_some_and(|last| *last <= up_to) {
+            up.in_flight.pop_front();
+        }
+        self.acknowledge(up_to);
+        self.advance(now);
+    }
+
+    /// The connection is gone, or dialling failed. `jitter` is a uniformly random number.
+    pub fn handle_lost(&mut self, now: UnixMillis, jitter: u64) {
+        self.actions.clear();
+        if self.link == Link::Renumbering {
+            return;
+        }
+        let urgency = if self.owed() > 0 {
+            Urgency::Owed
+        } else {
+            Urgency::Idle
+        };
+        let delay_ms = self.backoff.fail(now, urgency, jitter);
+        self.link = Link::Down {
+            at: now.after(delay_ms),
+        };
+    }
+
+    /// The rows have been numbered anew, from 1 to `last`, under this epoch.
+    pub fn handle_epoch(&mut self, stream_epoch: u64, last: u64, now: UnixMillis) {
+        self.stream_epoch = stream_epoch;
+        self.acked = 0;
+        self.last = last;
+        self.link = Link::Down { at: now };
+        self.advance(now);
+    }
+
+    /// A timeout from [`Self::poll_timeout`] is due.
+    pub fn handle_timeout(&mut self, now: UnixMillis) {
+        if let Link::Up(up) = &self.link
+            && self.acked == self.last
+            && now.since(up.used) >= IDLE_CLOSE_MS
+        {
+            self.link = Link::Down { at: now };
+            self.actions.push_back(Action::Close);
+            return;
+        }
+        self.advance(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`]: to dial again, to send after a pause, or to close an
+    /// idle link.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<UnixMillis> {
+        match &self.link {
+            Link::Down { at } if self.owed() > 0 => Some(*at),
+            Link::Up(up) if self.owed() == 0 => Some(up.used.after(IDLE_CLOSE_MS)),
+            Link::Up(up) if up.paused_until > UnixMillis(0) => Some(up.paused_until),
+            Link::Down { .. } | Link::Up(_) | Link::Dialling | Link::Renumbering => None,
+        }
+    }
+
+    fn dial(&mut self) {
+        self.link = Link::Dialling;
+        self.actions.push_back(Action::Dial);
+    }
+
+    fn begin_epoch(&mut self, seen: u64) {
+        self.actions.clear();
+        self.link = Link::Renumbering;
+        let stream_epoch = seen.max(self.stream_epoch) + 1;
+        self.actions.push_back(Action::BeginEpoch { stream_epoch });
+    }
+
+    fn acknowledge(&mut self, up_to: u64) {
+        if up_to > self.acked {
+            self.acked = up_to;
+            self.actions.push_back(Action::Forget { up_to });
+        }
+    }
+
+    /// Dials or sends, if it is time to.
+    fn advance(&mut self, now: UnixMillis) {
+        let owed = self.owed() > 0;
+        match &mut self.link {
+            Link::Down { at } if owed && *at <= now => self.dial(),
+            Link::Up(up) => {
+                if up.paused_until > now {
+                    return;
+                }
+                up.paused_until = UnixMillis(0);
+                if !up.sending && up.sent < self.last && up.in_flight.len() < MAX_IN_FLIGHT {
+                    up.sending = true;
+                    self.actions.push_back(Action::Send {
+                        after: up.sent,
+                        limit: MAX_BATCH_ITEMS,
+                    });
+                }
+            }
+            Link::Down { .. } | Link::Dialling | Link::Renumbering => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_000);
+
+    fn actions(outbox: &mut Outbox) -> Vec<Action> {
+        std::iter::from_fn(|| outbox.poll_action()).collect()
+    }
+
+    fn send(after: u64) -> Action {
+        Action::Send {
+            after,
+            limit: MAX_BATCH_ITEMS,
+        }
+    }
+
+    fn up(last: u64) -> Outbox {
+        let mut outbox = Outbox::new(1, 0, last, NOW);
+        outbox.handle_timeout(NOW);
+        assert_eq!(actions(&mut outbox), [Action::Dial]);
+        outbox.handle_greeted(1, 0, NOW);
+        outbox
+    }
+
+    fn ack(up_to: u64) -> RelayReply {
+        RelayReply::Ack {
+            stream_epoch: 1,
+            up_to,
+        }
+    }
+
+    #[test]
+    fn nothing_owed_dials_nobody() {
+        let mut outbox = Outbox::new(1, 7, 7, NOW);
+        outbox.handle_timeout(NOW);
+        assert_eq!(outbox.poll_action(), None);
+        assert_eq!(outbox.poll_timeout(), None);
+        outbox.handle_owed(8, NOW);
+        assert_eq!(actions(&mut outbox), [Action::Dial]);
+    }
+
+    #[test]
+    fn rows_are_sent_in_order_and_forgotten_only_when_owned() {
+        let mut outbox = up(5);
+        assert_eq!(actions(&mut outbox), [send(0)]);
+        outbox.handle_sent(3, NOW);
+        assert_eq!(actions(&mut outbox), [send(3)]);
+        outbox.handle_reply(&ack(2), NOW);
+        assert_eq!(actions(&mut outbox), [Action::Forget { up_to: 2 }]);
+        outbox.handle_sent(5, NOW);
+        outbox.handle_reply(&ack(5), NOW);
+        assert_eq!(actions(&mut outbox), [Action::Forget { up_to: 5 }]);
+        assert_eq!(outbox.owed(), 0);
+        let idle = NOW.after(IDLE_CLOSE_MS);
+        assert_eq!(outbox.poll_timeout(), Some(idle));
+        outbox.handle_timeout(idle);
+        assert_eq!(actions(&mut outbox), [Action::Close]);
+    }
+
+    #[test]
+    fn a_lost_link_resumes_where_the_peer_says() {
+        let mut outbox = up(5);
+        outbox.handle_sent(5, NOW);
+        outbox.handle_lost(NOW, 77);
+        assert_eq!(outbox.poll_action(), None);
+        let at = outbox.poll_timeout().expect("something is owed");
+        assert_eq!(at, NOW.after(77));
+        outbox.handle_timeout(at);
+        assert_eq!(actions(&mut outbox), [Action::Dial]);
+        outbox.handle_greeted(1, 4, at);
+        assert_eq!(actions(&mut outbox), [Action::Forget { up_to: 4 }, send(4)]);
+    }
+
+    #[test]
+    fn a_busy_peer_gets_the_same_rows_again_later() {
+        let mut outbox = up(5);
+        outbox.handle_sent(5, NOW);
+        actions(&mut outbox);
+        outbox.handle_reply(
+            &RelayReply::Busy {
+                retry_after_ms: 500,
+            },
+            NOW,
+        );
+        assert_eq!(outbox.poll_action(), None);
+        assert_eq!(outbox.poll_timeout(), Some(NOW.after(500)));
+        outbox.handle_timeout(NOW.after(500));
+        assert_eq!(actions(&mut outbox), [send(0)]);
+    }
+
+    #[test]
+    fn a_sender_from_an_old_backup_begins_a_new_stream_epoch() {
+        let mut outbox = Outbox::new(3, 0, 2, NOW);
+        outbox.handle_timeout(NOW);
+        actions(&mut outbox);
+        outbox.handle_greeted(3, 9, NOW);
+        assert_eq!(
+            actions(&mut outbox),
+            [Action::BeginEpoch { stream_epoch: 4 }]
+        );
+        outbox.handle_lost(NOW, 1);
+        outbox.handle_epoch(4, 2, NOW);
+        assert_eq!(actions(&mut outbox), [Action::Dial]);
+        outbox.handle_greeted(4, 0, NOW);
+        assert_eq!(actions(&mut outbox), [send(0)]);
+    }
+
+    #[test]
+    fn at_most_eight_batches_are_on_their_way() {
+        let mut outbox = up(100_000);
+        let mut sent = 0;
+        while outbox.poll_action().is_some() {
+            sent += 1;
+            outbox.handle_sent(sent * 512, NOW);
+        }
+        assert_eq!(sent, 8);
+        outbox.handle_reply(&ack(512), NOW);
+        assert_eq!(
+            actions(&mut outbox),
+            [Action::Forget { up_to: 512 }, send(8 * 512)]
+        );
+    }
+
+    #[test]
+    fn a_peer_that_shows_itself_is_dialled_at_once() {
+        let mut outbox = Outbox::new(1, 0, 1, NOW);
+        outbox.handle_timeout(NOW);
+        actions(&mut outbox);
+        outbox.handle_lost(NOW, u64::MAX - 3);
+        assert_eq!(outbox.poll_action(), None);
+        outbox.handle_poke(NOW);
+        assert_eq!(actions(&mut outbox), [Action::Dial]);
+        assert_eq!(outbox.failing_since(), None);
+    }
+}
