@@ -5,7 +5,7 @@
 //! struct, the wire conversion in `transport`, the operation in `homeserver/ops`.
 
 use entente_groups::{
-    CommitBundle, CreateRecord, Epoch, KeyPackageRef, LeafIndex, MessageId, RoomId, Ticket,
+    CommitBundle, CreateRecord, Epoch, KeyPackageRef, LeafIndex, MessageId, RoomId, Suite, Ticket,
 };
 use entente_identity::{AccountClaim, AccountDid, DeviceId, ServerDid, Signed, UnixMillis};
 
@@ -138,10 +138,9 @@ pub struct LoggedIn {
 /// KeyPackages to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishKeyPackages {
-    /// MLS KeyPackages, each to be used once.
+    /// MLS KeyPackages of any accepted suite. One that is marked as last resort replaces the device's
+    /// last resort of that suite and is given out when all others are gone.
     pub packages: Vec<Vec<u8>>,
-    /// The one that is given out when all others are gone; replaces the one before.
-    pub last_resort: Option<Vec<u8>>,
 }
 
 /// Founds a room.
@@ -225,6 +224,8 @@ pub struct ClaimKeyPackage {
     pub account: AccountDid,
     /// The homeserver of that account.
     pub home: ServerDid,
+    /// The room's suite.
+    pub suite: Suite,
 }
 
 /// A KeyPackage, claimed for one room.

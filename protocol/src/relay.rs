@@ -4,10 +4,10 @@
 //! to origin, destination, stream epoch and range; the items' bytes are what is hashed and what is
 //! stored, never a second encoding of them. An acknowledgement means that the receiver owns the range.
 
-use entente_groups::{LeafIndex, MessageId, RoomId};
+use entente_groups::{MessageId, RoomId};
 use entente_identity::{
-    AccountDid, Audience, CodecFault, Kind, PublicKey, ServerDid, Signed, SignedBody, SignedFault,
-    SigningContext, SigningKey, UnixMillis, decode_exact, encode,
+    AccountDid, Audience, CodecFault, DeviceId, Kind, PublicKey, ServerDid, Signed, SignedBody,
+    SignedFault, SigningContext, SigningKey, UnixMillis, decode_exact, encode,
 };
 use sha2::{Digest, Sha256};
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
@@ -40,15 +40,15 @@ pub enum Item {
     Delivered(Watermark),
 }
 
-/// A member's message, with the leaf for which its home server vouches.
+/// A member's message, with the device for which its home server vouches.
 #[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct RelayedSubmission {
     /// The message.
     pub submission: Submission,
-    /// Who sent it.
+    /// Whose device sent it, as the handing server vouches.
     pub account: AccountDid,
-    /// From which leaf.
-    pub sender: LeafIndex,
+    /// Which device.
+    pub device: DeviceId,
 }
 
 /// Why a submission was not ordered.

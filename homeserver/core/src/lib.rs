@@ -1,1 +1,30 @@
-//! entente-homeserver-core
+//! What a homeserver decides: pure functions of rows, a command and the time.
+//!
+//! Each decision returns a [`Decision`]: the rows to write, what becomes owed to peers and devices,
+//! whom to wake, and the reply. The `ops` crate loads the rows, calls these functions and commits; the
+//! databases know only [`Change`].
+//!
+//! - [`rows`]: what is stored, in domain words; [`change`]: the only ways to write it.
+//! - [`submit`], [`commit`], [`propose`], [`create_room`]: what becomes an entry of a room's log.
+//! - [`group_info`]: what a member or invitee may see of a room's group.
+//! - [`receive`]: the items that peers hand over; [`acknowledge`]: what their acknowledgements end.
+//! - [`register`], [`key_packages`], [`invite`], [`login`]: accounts and their devices.
+//!
+//! Invariants: no clock, randomness, I/O or locks; a refused command changes nothing.
+
+pub mod acknowledge;
+pub mod change;
+pub mod commit;
+pub mod create_room;
+pub mod group_info;
+pub mod invite;
+pub mod key_packages;
+pub mod login;
+mod order;
+pub mod propose;
+pub mod receive;
+pub mod register;
+pub mod rows;
+pub mod submit;
+
+pub use change::{Change, Decision, Effect, Owed};

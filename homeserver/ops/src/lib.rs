@@ -1,1 +1,23 @@
-//! entente-homeserver-ops
+//! Every operation of a homeserver as its four beats: load → decide → commit → effect.
+//!
+//! Purpose: the seam between what a homeserver decides (`core`) and where its rows lie. One file per
+//! operation. What writes is a [`Command`], folded with others into one transaction by [`execute`];
+//! what only reads is a function over [`Read`].
+//!
+//! Invariants
+//! - Async, but free of any runtime; a store may answer at once.
+//! - A command that is refused changes nothing; a transaction that fails answers nobody with success.
+//! - Effects are hints: every one of them can be found again in the rows.
+//!
+//! To add an operation: the decision in `core`, a file here, a [`Command`] variant if it writes.
+
+mod command;
+mod execute;
+pub mod read;
+mod store;
+mod work;
+mod write;
+
+pub use command::{Answer, Command};
+pub use execute::{Executed, Here, execute, store_fault};
+pub use store::{Page, Read, Store, StoreFault, Tx};

@@ -1,0 +1,270 @@
+//! The items that peers hand over. Each is applied, parked with its bytes, or refused alone; the
+//! stream goes on in any case.
+
+use entente_federation::follower::{Follow, Followed, follow};
+use entente_groups::{Departure, Epoch, KeyPackageUse, RosterDelta};
+use entente_identity::{CodecFault, ServerDid, decode_exact};
+use entente_protocol::entry::{CommitBody, CreateBody, Entry, EntryKind, ProposalBody, Seq};
+use entente_protocol::fault::FaultCode;
+use entente_protocol::flow::{DeviceItem, InviteItem, RefusedItem, WelcomeItem};
+use entente_protocol::limits::MAX_INVITE_BYTES;
+use entente_protocol::relay::{Item, RelayedSubmission, SubmissionRefusal, Watermark};
+
+use crate::change::{Change, Decision, Effect, Owed};
+use crate::commit::{member_row, welcome_here};
+use crate::rows::{DeviceRow, KeyPackageRow, PendingRow, RoomRow};
+
+/// What became of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It had its effect, or had it before.
+    Applied,
+    /// It cannot be applied now.
+    Parked(String),
+    /// It can never be applied; counted and passed over.
+    Dropped(String),
+}
+
+/// What an entry says about who is in the room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntryRoster {
+    /// Who came and went.
+    pub delta: RosterDelta,
+    /// Who left by proposal.
+    pub leaver: Option<Departure>,
+}
+
+/// Reads from an entry's body who came and went.
+///
+/// # Errors
+/// The body is malformed.
+pub fn roster_of(entry: &Entry) -> Result<EntryRoster, CodecFault> {
+    let body = entry.body.as_slice();
+    let roster = match entry.header.kind {
+        EntryKind::Create => EntryRoster {
+            delta: decode_exact::<CreateBody>("create entry", body)?.roster,
+            leaver: None,
+        },
+        EntryKind::Commit => EntryRoster {
+            delta: decode_exact::<CommitBody>("commit entry", body)?.roster,
+            leaver: None,
+        },
+        EntryKind::Proposal => EntryRoster {
+            delta: RosterDelta::default(),
+            leaver: Some(decode_exact::<ProposalBody>("proposal entry", body)?.leaver),
+        },
+        EntryKind::Application => EntryRoster::default(),
+    };
+    Ok(roster)
+}
+
+/// What is known here about an entry's room.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownRoom<'a> {
+    /// The room, if its log is held here.
+    pub room: Option<&'a RoomRow>,
+    /// Whether a local device is in it now; without one, an entry that brings one in begins anew.
+    pub has_members: bool,
+    /// The entry's message, if it is a local one that waits for the hub.
+    pub pending: Option<&'a PendingRow>,
+}
+
+/// Judges an entry of a hub's log.
+#[must_use]
+pub fn entry(
+    me: &ServerDid,
+    from: &ServerDid,
+    known: KnownRoom<'_>,
+    entry: &Entry,
+) -> Decision<Received> {
+    let roster = match roster_of(entry) {
+        Ok(roster) => roster,
+        Err(fault) => return Decision::reply(Received::Dropped(fault.to_string())),
+    };
+    let brings_us_in = roster.delta.joined.iter().any(|member| member.home == *me);
+    let followed = known
+        .room
+        .filter(|room| room.hub == *me || known.has_members || !brings_us_in)
+        .map(|room| Followed {
+            hub: &room.hub,
+            head: &room.head,
+        });
+    match follow(followed, entry, from, brings_us_in) {
+        Follow::Append => append(me, from, known, entry, &roster),
+        Follow::Known => Decision::reply(Received::Applied),
+        Follow::Park(fault) => {
+            let mut decision = Decision::reply(Received::Parked(fault.to_string()));
+            let repair = Effect::RepairRoom(entry.header.room);
+            decision.effects.push(repair);
+            decision
+        }
+        Follow::Refuse(reason) => Decision::reply(Received::Dropped(reason.to_string())),
+    }
+}
+
+fn append(
+    me: &ServerDid,
+    from: &ServerDid,
+    known: KnownRoom<'_>,
+    entry: &Entry,
+    roster: &EntryRoster,
+) -> Decision<Received> {
+    let header = &entry.header;
+    let mut decision = Decision::reply(Received::Applied);
+    decision.changes.push(Change::AppendEntry(entry.clone()));
+    decision
+        .changes
+        .push(Change::PutRoom(room_after(from, known.room, entry)));
+    let seq = header.seq;
+    let left = roster.delta.left.iter().chain(&roster.leaver);
+    decision.changes.extend(left.map(|gone| Change::EndMember {
+        room: header.room,
+        account: gone.account,
+        device: gone.device,
+        left: seq,
+    }));
+    for member in &roster.delta.joined {
+        let row = member_row(header.room, member, seq);
+        decision.changes.push(Change::PutMember(row));
+        if member.home == *me {
+            let wake = Effect::WakeDevice(member.account, member.device);
+            decision.effects.push(wake);
+        }
+    }
+    if let Some(pending) = known.pending.filter(|_| header.origin == *me) {
+        let (room, message_id) = pending.key();
+        decision
+            .changes
+            .push(Change::DropPending { room, message_id });
+    }
+    decision.changes.push(Change::DropParked {
+        room: header.room,
+        up_to: seq,
+    });
+    decision.effects.push(Effect::WakeRoom(header.room));
+    decision
+}
+
+fn room_after(from: &ServerDid, room: Option<&RoomRow>, entry: &Entry) -> RoomRow {
+    let header = &entry.header;
+    let mut pending = room.map_or_else(Vec::new, |room| room.pending.clone());
+    let epoch = match header.kind {
+        EntryKind::Create => Epoch(0),
+        EntryKind::Commit => {
+            pending.clear();
+            header.epoch.next()
+        }
+        EntryKind::Proposal => {
+            pending.push(header.seq);
+            header.epoch
+        }
+        EntryKind::Application => room.map_or(header.epoch, |room| room.epoch),
+    };
+    RoomRow {
+        room: header.room,
+        hub: room.map_or_else(|| from.clone(), |room| room.hub.clone()),
+        head: header.head(),
+        epoch,
+        delivered: room.map_or(Seq(0), |room| room.delivered),
+        pending,
+        followers: Vec::new(),
+    }
+}
+
+/// A Welcome for a device here. `package` is the KeyPackage that it answers, if it is one of ours
+/// that was claimed and not used up.
+#[must_use]
+pub fn welcome(package: Option<&KeyPackageRow>, item: WelcomeItem) -> Decision<Received> {
+    let claimed = package.filter(|package| {
+        package.usage == KeyPackageUse::LastResort || package.claimed == Some(item.room)
+    });
+    let Some(package) = claimed else {
+        let reason = "a Welcome for a KeyPackage that was not claimed for that room".to_owned();
+        return Decision::reply(Received::Dropped(reason));
+    };
+    let mut decision = Decision::reply(Received::Applied);
+    welcome_here(package, item, &mut decision);
+    decision
+}
+
+/// An invitation for a device here.
+#[must_use]
+pub fn invite(device: Option<&DeviceRow>, item: InviteItem) -> Decision<Received> {
+    let fits = item.sealed.as_slice().len() <= MAX_INVITE_BYTES;
+    let Some(device) = device.filter(|_| fits) else {
+        let reason = "an invitation for nobody here, or too large".to_owned();
+        return Decision::reply(Received::Dropped(reason));
+    };
+    let mut decision = Decision::reply(Received::Applied);
+    let (account, device) = (device.account, device.device);
+    decision
+        .queued
+        .push((account, device, DeviceItem::Invite(item)));
+    decision.effects.push(Effect::WakeDevice(account, device));
+    decision
+}
+
+/// The hub of a room did not order a local message.
+#[must_use]
+pub fn refusal(pending: Option<&PendingRow>, item: &SubmissionRefusal) -> Decision<Received> {
+    let Some(pending) = pending else {
+        return Decision::reply(Received::Applied);
+    };
+    let mut decision = Decision::reply(Received::Applied);
+    let (account, device) = (pending.account, pending.device);
+    let refused = DeviceItem::Refused(RefusedItem {
+        room: item.room,
+        message_id: item.message_id,
+        code: item.code,
+    });
+    decision.queued.push((account, device, refused));
+    decision.changes.push(Change::DropPending {
+        room: item.room,
+        message_id: item.message_id,
+    });
+    decision.effects.push(Effect::WakeDevice(account, device));
+    decision
+}
+
+/// The hub says how far the log has been delivered.
+#[must_use]
+pub fn delivered(
+    from: &ServerDid,
+    room: Option<&RoomRow>,
+    watermark: Watermark,
+) -> Decision<Received> {
+    let Some(room) = room.filter(|room| room.hub == *from) else {
+        let reason = "a watermark from a server that is not the room's hub".to_owned();
+        return Decision::reply(Received::Dropped(reason));
+    };
+    let seq = watermark.seq.min(room.head.seq);
+    let mut decision = Decision::reply(Received::Applied);
+    if seq > room.delivered {
+        decision.changes.push(Change::PutRoom(RoomRow {
+            delivered: seq,
+            ..room.clone()
+        }));
+        decision.effects.push(Effect::WakeRoom(room.room));
+    }
+    decision
+}
+
+/// What the origin of a submission that was not ordered is told.
+#[must_use]
+pub fn refuse_submission(
+    from: &ServerDid,
+    relayed: &RelayedSubmission,
+    code: FaultCode,
+) -> Decision<Received> {
+    let item = Item::Refusal(SubmissionRefusal {
+        room: relayed.submission.room,
+        message_id: relayed.submission.message_id,
+        code: code as u16,
+    });
+    let mut decision = Decision::reply(Received::Applied);
+    decision
+        .owed
+        .push((from.clone(), Owed::Item(item.to_bytes())));
+    decision.effects.push(Effect::WakePeer(from.clone()));
+    decision
+}

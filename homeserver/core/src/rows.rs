@@ -1,0 +1,205 @@
+//! What a homeserver stores, in domain words.
+
+use entente_federation::inbox::InStream;
+use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, MessageId, RoomId, Suite};
+use entente_identity::{AccountClaim, AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis};
+use entente_protocol::entry::{Head, Seq};
+use entente_protocol::flow::{DeviceItem, Submission};
+
+/// An account at home here. Key: the account; its name is unique too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRow {
+    /// The account.
+    pub account: AccountDid,
+    /// The name of its handle here.
+    pub local: LocalPart,
+    /// What it says about itself, as published.
+    pub claim: AccountClaim,
+    /// When it was opened.
+    pub created: UnixMillis,
+}
+
+/// A device of an account at home here. Key: account and device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// The account.
+    pub account: AccountDid,
+    /// The device.
+    pub device: DeviceId,
+    /// The last number given out in its queue.
+    pub last_queued: u64,
+}
+
+/// A room whose log is held here, as hub or as follower. Key: the room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomRow {
+    /// The room.
+    pub room: RoomId,
+    /// The server that orders it.
+    pub hub: ServerDid,
+    /// The end of the log here.
+    pub head: Head,
+    /// The group's epoch after the head.
+    pub epoch: Epoch,
+    /// Every member server has the log up to here.
+    pub delivered: Seq,
+    /// Where the proposals stand that the next commit must cover.
+    pub pending: Vec<Seq>,
+    /// At the hub: the other servers with members in the room.
+    pub followers: Vec<ServerDid>,
+}
+
+/// A device's time in a room. Key: room, account and device; coming back replaces it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberRow {
+    /// The room.
+    pub room: RoomId,
+    /// The account.
+    pub account: AccountDid,
+    /// The device.
+    pub device: DeviceId,
+    /// Its leaf.
+    pub leaf: LeafIndex,
+    /// The server that serves it.
+    pub home: ServerDid,
+    /// The entry that brought it in: the first that it may read.
+    pub joined: Seq,
+    /// The entry that ended its time: the last that it may read.
+    pub left: Option<Seq>,
+}
+
+/// A room's group at one epoch, at the hub. Key: room and epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochRow {
+    /// The room.
+    pub room: RoomId,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Its GroupInfo, without the tree.
+    pub group_info: Vec<u8>,
+    /// The public view, as `PublicRoom::snapshot` gives it.
+    pub snapshot: Vec<u8>,
+    /// SHA-256 of the ratchet tree.
+    pub tree_hash: [u8; 32],
+    /// Size of the ratchet tree in bytes.
+    pub tree_bytes: u32,
+}
+
+/// A KeyPackage of a device at home here. Key: its reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPackageRow {
+    /// Its reference.
+    pub reference: KeyPackageRef,
+    /// The account.
+    pub account: AccountDid,
+    /// The device.
+    pub device: DeviceId,
+    /// The MLS KeyPackage.
+    pub key_package: Vec<u8>,
+    /// Its suite.
+    pub suite: Suite,
+    /// Whether it is used once.
+    pub usage: KeyPackageUse,
+    /// When it ends.
+    pub expires: UnixMillis,
+    /// The room for which it was last claimed.
+    pub claimed: Option<RoomId>,
+}
+
+/// At the hub: a KeyPackage that was claimed for a room. Key: room and reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimRow {
+    /// The room.
+    pub room: RoomId,
+    /// The KeyPackage.
+    pub reference: KeyPackageRef,
+    /// The server of its device, to which the Welcome goes.
+    pub home: ServerDid,
+    /// When it was claimed.
+    pub time: UnixMillis,
+}
+
+/// Another homeserver as this one knows it. Key: the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerRow {
+    /// The peer.
+    pub server: ServerDid,
+    /// The epoch of our stream of items to it.
+    pub stream_epoch: u64,
+    /// The last number given out in that stream.
+    pub last_out: u64,
+    /// The last number that the peer owns.
+    pub acked: u64,
+    /// Its stream of items to us.
+    pub incoming: InStream,
+}
+
+impl PeerRow {
+    /// A peer with which nothing was exchanged yet.
+    #[must_use]
+    pub fn new(server: ServerDid) -> Self {
+        Self {
+            server,
+            stream_epoch: 1,
+            last_out: 0,
+            acked: 0,
+            incoming: InStream::default(),
+        }
+    }
+}
+
+/// A message of a local device that the room's hub, elsewhere, has not ordered yet. Key: room and
+/// message id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingRow {
+    /// Whose.
+    pub account: AccountDid,
+    /// From which device.
+    pub device: DeviceId,
+    /// The message.
+    pub submission: Submission,
+    /// When it was stored.
+    pub stored: UnixMillis,
+}
+
+impl PendingRow {
+    /// The row's key.
+    #[must_use]
+    pub fn key(&self) -> (RoomId, MessageId) {
+        (self.submission.room, self.submission.message_id)
+    }
+}
+
+/// An item of a device's own queue. Key: account, device and number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueuedRow {
+    /// The account.
+    pub account: AccountDid,
+    /// The device.
+    pub device: DeviceId,
+    /// Its number, ascending per device.
+    pub number: u64,
+    /// When it came.
+    pub time: UnixMillis,
+    /// The item.
+    pub item: DeviceItem,
+}
+
+/// An item that this server owns but cannot apply yet. Key: peer, stream epoch and number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedRow {
+    /// Who handed it over.
+    pub peer: ServerDid,
+    /// In which stream epoch.
+    pub stream_epoch: u64,
+    /// Under which number.
+    pub number: u64,
+    /// The room and position, if it is an entry.
+    pub entry: Option<(RoomId, Seq)>,
+    /// Its bytes, as received.
+    pub bytes: Vec<u8>,
+    /// Why it could not be applied.
+    pub reason: String,
+    /// When it came.
+    pub time: UnixMillis,
+}

@@ -1,0 +1,137 @@
+//! Everything that writes, as values that can wait in a queue.
+
+use entente_groups::{KeyPackageRef, RoomId, Suite};
+use entente_homeserver_core::commit::CheckedBundle;
+use entente_homeserver_core::create_room::CheckedRoom;
+use entente_homeserver_core::propose::CheckedProposal;
+use entente_homeserver_core::rows::PeerRow;
+use entente_homeserver_core::submit::Submitted;
+use entente_identity::{AccountDid, DeviceId, ServerDid};
+use entente_protocol::call::{
+    ClaimedKeyPackage, Ordered, PublishKeyPackages, Register, SealedInvite,
+};
+use entente_protocol::entry::{Entry, Head};
+use entente_protocol::flow::Submission;
+use entente_protocol::relay::{RelayReply, VerifiedBatch};
+
+/// A write that waits for its turn.
+#[derive(Debug)]
+pub enum Command {
+    /// Somebody opens an account. Answer: `Done`.
+    Register(Box<Register>),
+    /// A device stores KeyPackages. Answer: `KeyPackages`.
+    Publish {
+        /// The device.
+        owner: (AccountDid, DeviceId),
+        /// The KeyPackages.
+        request: PublishKeyPackages,
+    },
+    /// A device founds a room that was checked. Answer: `Ordered`.
+    CreateRoom(Box<CheckedRoom>),
+    /// A device hands in a message. Answer: `Submitted`.
+    Submit {
+        /// The device.
+        sender: (AccountDid, DeviceId),
+        /// The message.
+        submission: Submission,
+    },
+    /// A commit that was checked, from a device here or vouched for by a peer. Answer: `Ordered`.
+    Commit {
+        /// The server that vouches.
+        origin: ServerDid,
+        /// The commit.
+        bundle: Box<CheckedBundle>,
+    },
+    /// A proposal that was checked, from a device here or vouched for by a peer. Answer: `Ordered`.
+    Propose {
+        /// The server that vouches.
+        origin: ServerDid,
+        /// The proposal.
+        proposal: Box<CheckedProposal>,
+    },
+    /// A KeyPackage of an account here is claimed. Answer: `Claimed`.
+    Claim {
+        /// The room.
+        room: RoomId,
+        /// Whose.
+        account: AccountDid,
+        /// The room's suite.
+        suite: Suite,
+    },
+    /// At the hub: a KeyPackage was claimed for a room. Answer: `Done`.
+    NoteClaim {
+        /// The room.
+        room: RoomId,
+        /// The KeyPackage.
+        reference: KeyPackageRef,
+        /// The server of its device.
+        home: ServerDid,
+    },
+    /// A device hands over an invitation. Answer: `Done`.
+    Invite {
+        /// Who invites.
+        inviter: AccountDid,
+        /// The invitation.
+        request: SealedInvite,
+    },
+    /// A device has its queue on disk up to a number. Answer: `Done`.
+    AcknowledgeQueue {
+        /// The device.
+        device: (AccountDid, DeviceId),
+        /// The number.
+        up_to: u64,
+    },
+    /// A peer greeted. Answer: `Peer`.
+    Greeted {
+        /// The peer.
+        peer: ServerDid,
+        /// The epoch of its stream to us.
+        stream_epoch: u64,
+    },
+    /// A peer handed over a batch. Answer: `Received`.
+    Receive(VerifiedBatch),
+    /// A peer owns what was owed to it, up to a number. Answer: `Done`.
+    Acknowledge {
+        /// The peer.
+        peer: ServerDid,
+        /// The number.
+        up_to: u64,
+    },
+    /// What is owed to a peer is numbered anew. Answer: `Peer`.
+    BeginEpoch {
+        /// The peer.
+        peer: ServerDid,
+        /// The new stream epoch.
+        stream_epoch: u64,
+    },
+    /// Entries that were pulled from a room's hub. Answer: `Repaired`.
+    Repair {
+        /// The room.
+        room: RoomId,
+        /// From whom they came.
+        from: ServerDid,
+        /// The entries, in order.
+        entries: Vec<Entry>,
+    },
+}
+
+/// The answer to a [`Command`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Done.
+    Done,
+    /// How many unclaimed KeyPackages the device has.
+    KeyPackages(u32),
+    /// Where it stands in the log.
+    Ordered(Ordered),
+    /// What became of the message.
+    Submitted(Submitted),
+    /// The KeyPackage.
+    Claimed(ClaimedKeyPackage),
+    /// The peer as it is now.
+    Peer(PeerRow),
+    /// What to tell the sender.
+    Received(RelayReply),
+    /// The end of the log after the repair.
+    Repaired(Head),
+}

@@ -1,0 +1,125 @@
+//! Folds a batch of commands into one transaction.
+
+use entente_homeserver_core::Effect;
+use entente_homeserver_core::register::RegistrationPolicy;
+use entente_identity::{ServerDid, SigningKey, UnixMillis};
+use entente_protocol::fault::{Fault, FaultCode};
+
+use crate::command::{Answer, Command};
+use crate::store::{Store, StoreFault};
+use crate::work::Work;
+use crate::write;
+
+/// Which server this is, and what it decides by.
+#[derive(Clone, Debug)]
+pub struct Here {
+    /// The server.
+    pub me: ServerDid,
+    /// The id of its signing key.
+    pub key_id: String,
+    /// Its signing key.
+    pub key: SigningKey,
+    /// Who may open an account.
+    pub registration: RegistrationPolicy,
+}
+
+/// What came of a batch.
+#[derive(Debug)]
+pub struct Executed {
+    /// An answer for each command, in order.
+    pub answers: Vec<Result<Answer, Fault>>,
+    /// Whom to wake, now that everything is on disk.
+    pub effects: Vec<Effect>,
+}
+
+/// Runs commands in order, as one transaction with one signature. A command that is refused changes
+/// nothing and holds nobody up; if the store fails, nothing was written and every answer says so.
+pub async fn execute(
+    store: &dyn Store,
+    here: &Here,
+    commands: Vec<Command>,
+    now: UnixMillis,
+) -> Executed {
+    let count = commands.len();
+    match run(store, here, commands, now).await {
+        Ok(executed) => executed,
+        Err(fault) => Executed {
+            answers: vec![Err(store_fault(&fault)); count],
+            effects: Vec::new(),
+        },
+    }
+}
+
+async fn run(
+    store: &dyn Store,
+    here: &Here,
+    commands: Vec<Command>,
+    now: UnixMillis,
+) -> Result<Executed, StoreFault> {
+    let tx = store.begin().await?;
+    let mut work = Work::new(here, tx, now);
+    let mut answers = Vec::with_capacity(commands.len());
+    for command in commands {
+        answers.push(dispatch(&mut work, command).await?);
+    }
+    let effects = work.finish().await?;
+    Ok(Executed { answers, effects })
+}
+
+async fn dispatch(
+    work: &mut Work<'_>,
+    command: Command,
+) -> Result<Result<Answer, Fault>, StoreFault> {
+    match command {
+        Command::Register(request) => write::register::run(work, *request).await,
+        Command::Publish { owner, request } => write::publish::run(work, owner, request).await,
+        Command::CreateRoom(room) => write::create_room::run(work, *room).await,
+        Command::Submit { sender, submission } => {
+            write::submit::run(work, sender, submission).await
+        }
+        Command::Commit { origin, bundle } => write::commit::run(work, origin, *bundle).await,
+        Command::Propose { origin, proposal } => write::propose::run(work, origin, *proposal).await,
+        Command::Claim {
+            room,
+            account,
+            suite,
+        } => write::claim::run(work, room, account, suite).await,
+        Command::NoteClaim {
+            room,
+            reference,
+            home,
+        } => write::note_claim::run(work, room, reference, home).await,
+        Command::Invite { inviter, request } => write::invite::run(work, inviter, request).await,
+        Command::AcknowledgeQueue { device, up_to } => {
+            write::acknowledge_queue::run(work, device, up_to).await
+        }
+        Command::Greeted { peer, stream_epoch } => {
+            write::greeted::run(work, peer, stream_epoch).await
+        }
+        Command::Receive(batch) => write::receive::run(work, batch).await,
+        Command::Acknowledge { peer, up_to } => write::acknowledge::run(work, peer, up_to).await,
+        Command::BeginEpoch { peer, stream_epoch } => {
+            write::begin_epoch::run(work, peer, stream_epoch).await
+        }
+        Command::Repair {
+            room,
+            from,
+            entries,
+        } => write::repair::run(work, room, from, entries).await,
+    }
+}
+
+/// Tells a caller that the store did not answer.
+#[must_use]
+pub fn store_fault(fault: &StoreFault) -> Fault {
+    match fault {
+        StoreFault::Unavailable(_) => {
+            let detail = "the server's database cannot take this now; nothing was stored";
+            Fault::new(FaultCode::Busy, detail).retry_after(1_000)
+        }
+        StoreFault::Broken(_) => Fault::new(
+            FaultCode::Internal,
+            "the server's database gave an impossible answer; its operator has to look at the log",
+        ),
+    }
+}

@@ -1,0 +1,203 @@
+//! A room's group at its hub: what members and invitees may see, and the checks before an ordering.
+
+use entente_groups::{PublicRoom, RoomId};
+use entente_homeserver_core::commit::{CheckedBundle, Committer};
+use entente_homeserver_core::propose::CheckedProposal;
+use entente_homeserver_core::rows::{EpochRow, RoomRow};
+use entente_homeserver_core::{commit, group_info, key_packages, propose};
+use entente_identity::{AccountDid, DeviceId, ServerDid, UnixMillis, decode_exact};
+use entente_protocol::call::{
+    CommitRequest, GroupInfoReply, GroupInfoRequest, Ordered, Proposal, TreeChunkRequest,
+};
+use entente_protocol::entry::{ProposalBody, Seq};
+use entente_protocol::fault::{Fault, FaultCode};
+
+use crate::execute::store_fault;
+use crate::store::{Page, Read, StoreFault};
+
+/// What a check comes to: the very request was ordered before, or it may be ordered now.
+#[derive(Debug)]
+pub enum Checked<T> {
+    /// Here is the first answer again.
+    Before(Ordered),
+    /// It may be ordered, if the room has not moved by then.
+    Now(Box<T>),
+}
+
+/// A room's group as its hub sees it now.
+struct Current {
+    room: RoomRow,
+    epoch: EpochRow,
+    group: PublicRoom,
+    pending: Vec<Vec<u8>>,
+}
+
+/// Checks a commit bundle that a device of `committer.origin` hands in.
+///
+/// # Errors
+/// Not the hub, a rule that it breaks, or the store does not answer.
+pub async fn check_commit(
+    read: &mut dyn Read,
+    me: &ServerDid,
+    committer: &Committer,
+    request: CommitRequest,
+    now: UnixMillis,
+) -> Result<Checked<CheckedBundle>, Fault> {
+    let place = (request.room, request.message_id);
+    let earlier = read.ordered(&place.0, &committer.origin, &place.1).await;
+    if let Some(ordered) = earlier.map_err(|fault| store_fault(&fault))? {
+        return Ok(Checked::Before(ordered));
+    }
+    let current = current(read, me, request.room).await?;
+    let (room, group) = (&current.room, &current.group);
+    commit::check(room, group, &current.pending, committer, request, now)
+        .map(|bundle| Checked::Now(Box::new(bundle)))
+}
+
+/// Checks a SelfRemove proposal that a device of `origin` hands in.
+///
+/// # Errors
+/// Not the hub, not valid, or the store does not answer.
+pub async fn check_proposal(
+    read: &mut dyn Read,
+    me: &ServerDid,
+    sender: (AccountDid, DeviceId),
+    origin: &ServerDid,
+    request: Proposal,
+) -> Result<Checked<CheckedProposal>, Fault> {
+    let earlier = read
+        .ordered(&request.room, origin, &request.message_id)
+        .await;
+    if let Some(ordered) = earlier.map_err(|fault| store_fault(&fault))? {
+        return Ok(Checked::Before(ordered));
+    }
+    let current = current(read, me, request.room).await?;
+    propose::check(&current.group, sender, request).map(|proposal| Checked::Now(Box::new(proposal)))
+}
+
+/// What joining or resyncing takes.
+///
+/// # Errors
+/// Not the hub, the asker may not see it, or the store does not answer.
+pub async fn group_info(
+    read: &mut dyn Read,
+    me: &ServerDid,
+    asker: (AccountDid, DeviceId),
+    request: &GroupInfoRequest,
+    now: UnixMillis,
+) -> Result<GroupInfoReply, Fault> {
+    let current = current(read, me, request.room).await?;
+    let member = read
+        .member(&request.room, &asker.0, &asker.1)
+        .await
+        .map_err(|fault| store_fault(&fault))?;
+    let group = &current.group;
+    group_info::may_see(group, asker.0, member.as_ref(), &request.access, now)?;
+    Ok(group_info::reply(
+        &current.room,
+        &current.epoch,
+        group,
+        current.pending,
+    ))
+}
+
+/// A part of a ratchet tree.
+///
+/// # Errors
+/// Not the hub, the asker may not see it, it is not kept, or the store does not answer.
+pub async fn tree_chunk(
+    read: &mut dyn Read,
+    me: &ServerDid,
+    asker: (AccountDid, DeviceId),
+    request: &TreeChunkRequest,
+    now: UnixMillis,
+) -> Result<Vec<u8>, Fault> {
+    hub_of(read, me, request.room).await?;
+    let load = async {
+        let member = read.member(&request.room, &asker.0, &asker.1).await?;
+        let epoch = read.epoch(&request.room, request.epoch).await?;
+        Ok((member, epoch))
+    };
+    let (member, epoch) = load.await.map_err(|fault| store_fault(&fault))?;
+    let gone = || {
+        let detail = "that epoch's tree is not kept any more; ask for a fresh GroupInfo";
+        Fault::new(FaultCode::Gone, detail)
+    };
+    let epoch = epoch.ok_or_else(gone)?;
+    let group = restore(&epoch)?;
+    group_info::may_see(&group, asker.0, member.as_ref(), &request.access, now)?;
+    group_info::chunk(&epoch, &group, request)
+}
+
+/// Whether a device may claim KeyPackages for a room of which this server is the hub.
+///
+/// # Errors
+/// Not the hub, not a member, or the store does not answer.
+pub async fn may_claim(
+    read: &mut dyn Read,
+    me: &ServerDid,
+    asker: (AccountDid, DeviceId),
+    room: RoomId,
+) -> Result<(), Fault> {
+    hub_of(read, me, room).await?;
+    let member = read
+        .member(&room, &asker.0, &asker.1)
+        .await
+        .map_err(|fault| store_fault(&fault))?;
+    key_packages::may_claim(member.as_ref()).map_err(|code| Fault::new(code, code.meaning()))
+}
+
+async fn hub_of(read: &mut dyn Read, me: &ServerDid, room: RoomId) -> Result<RoomRow, Fault> {
+    let row = read
+        .room(&room)
+        .await
+        .map_err(|fault| store_fault(&fault))?;
+    let code = FaultCode::NoSuchRoom;
+    let row = row.ok_or_else(|| Fault::new(code, code.meaning()))?;
+    if row.hub != *me {
+        let detail = format!("the room's hub is {}", row.hub);
+        return Err(Fault::new(FaultCode::NotHub, detail));
+    }
+    Ok(row)
+}
+
+async fn current(read: &mut dyn Read, me: &ServerDid, room: RoomId) -> Result<Current, Fault> {
+    let row = hub_of(read, me, room).await?;
+    let load = async {
+        let epoch = read.epoch(&room, row.epoch).await?;
+        let missing = || StoreFault::Broken(format!("room {room} has no group at its epoch"));
+        let epoch = epoch.ok_or_else(missing)?;
+        let pending = pending(read, &row).await?;
+        Ok((epoch, pending))
+    };
+    let (epoch, pending) = load.await.map_err(|fault| store_fault(&fault))?;
+    Ok(Current {
+        group: restore(&epoch)?,
+        room: row,
+        epoch,
+        pending,
+    })
+}
+
+async fn pending(read: &mut dyn Read, room: &RoomRow) -> Result<Vec<Vec<u8>>, StoreFault> {
+    let page = Page {
+        items: 1,
+        bytes: usize::MAX,
+    };
+    let mut proposals = Vec::with_capacity(room.pending.len());
+    for seq in &room.pending {
+        let after = Seq(seq.0 - 1);
+        let entries = read.entries(&room.room, after, *seq, page).await?;
+        let broken = || StoreFault::Broken(format!("room {}: entry {seq:?}", room.room));
+        let entry = entries.first().ok_or_else(broken)?;
+        let body: ProposalBody =
+            decode_exact("proposal entry", entry.body.as_slice()).map_err(|_| broken())?;
+        proposals.push(body.proposal.as_slice().to_vec());
+    }
+    Ok(proposals)
+}
+
+fn restore(epoch: &EpochRow) -> Result<PublicRoom, Fault> {
+    PublicRoom::restore(&epoch.snapshot)
+        .map_err(|fault| store_fault(&StoreFault::Broken(fault.to_string())))
+}

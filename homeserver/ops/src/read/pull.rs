@@ -1,0 +1,54 @@
+//! A follower asks for entries that it lacks.
+
+use entente_identity::ServerDid;
+use entente_protocol::call::Pull;
+use entente_protocol::entry::{Entry, Seq};
+use entente_protocol::fault::{Fault, FaultCode};
+use entente_protocol::limits::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES};
+
+use crate::execute::store_fault;
+use crate::store::{Page, Read, StoreFault};
+
+/// The entries that `peer` asks for, as far as it may have them: a page, in order. Only a server that
+/// has members in the room, or had them, gets entries, and only up to where its last member left.
+///
+/// # Errors
+/// The peer has no part in the room, its log is another history, or the store does not answer.
+pub async fn pull(
+    read: &mut dyn Read,
+    peer: &ServerDid,
+    request: &Pull,
+) -> Result<Vec<Entry>, Fault> {
+    let no_room = || Fault::new(FaultCode::NoSuchRoom, FaultCode::NoSuchRoom.meaning());
+    let failed = |fault: StoreFault| store_fault(&fault);
+    let room = read.room(&request.room).await.map_err(failed)?;
+    let room = room.ok_or_else(no_room)?;
+    if !room.followers.contains(peer) {
+        return Err(no_room());
+    }
+    let after = request.after.seq;
+    if after > Seq(0) {
+        let page = Page {
+            items: 1,
+            bytes: usize::MAX,
+        };
+        let before = Seq(after.0 - 1);
+        let known = read.entries(&request.room, before, after, page).await;
+        let known = known.map_err(failed)?;
+        let same = known
+            .first()
+            .is_some_and(|entry| entry.header.hash() == request.after.hash);
+        if !same {
+            let detail = "the entry that you have at that position is not this log's";
+            return Err(Fault::new(FaultCode::PeerMisbehaved, detail));
+        }
+    }
+    let page = Page {
+        items: MAX_PAGE_ENTRIES,
+        bytes: MAX_PAGE_BYTES,
+    };
+    let until = request.until.min(room.head.seq);
+    read.entries(&request.room, after, until, page)
+        .await
+        .map_err(failed)
+}

@@ -1,0 +1,196 @@
+//! The storage seam: reads named in domain words, one verb that writes.
+//!
+//! Object-safe on purpose. Reads within a transaction see what it applied. A store that is asked for a
+//! row that does not exist answers `None` or an empty list; faults are for what is broken.
+
+use async_trait::async_trait;
+use entente_groups::{Epoch, KeyPackageRef, MessageId, RoomId, Suite};
+use entente_homeserver_core::Change;
+use entente_homeserver_core::rows::{
+    AccountRow, ClaimRow, DeviceRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
+    PendingRow, QueuedRow, RoomRow,
+};
+use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis};
+use entente_protocol::call::Ordered;
+use entente_protocol::entry::{Entry, Seq};
+
+/// Why a store did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreFault {
+    /// It cannot now: full, locked, gone. Nothing was written; trying again may help.
+    #[error("the database cannot answer now: {0}")]
+    Unavailable(String),
+    /// What it holds or was given makes no sense: a bug, or damage.
+    #[error("the database holds something that cannot be: {0}")]
+    Broken(String),
+}
+
+/// How much one read returns at most; one item is returned even if it is larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Most items.
+    pub items: usize,
+    /// Most bytes.
+    pub bytes: usize,
+}
+
+/// What can be read.
+#[async_trait]
+pub trait Read: Send {
+    /// The account.
+    async fn account(&mut self, account: &AccountDid) -> Result<Option<AccountRow>, StoreFault>;
+
+    /// The account of this name.
+    async fn account_named(&mut self, local: &LocalPart) -> Result<Option<AccountRow>, StoreFault>;
+
+    /// The devices of an account, in ascending order.
+    async fn devices(&mut self, account: &AccountDid) -> Result<Vec<DeviceRow>, StoreFault>;
+
+    /// The KeyPackage of this reference.
+    async fn key_package(
+        &mut self,
+        reference: &KeyPackageRef,
+    ) -> Result<Option<KeyPackageRow>, StoreFault>;
+
+    /// How many unclaimed KeyPackages of single use a device has.
+    async fn key_package_count(
+        &mut self,
+        account: &AccountDid,
+        device: &DeviceId,
+    ) -> Result<u32, StoreFault>;
+
+    /// The KeyPackage to give out next: unclaimed, not ended at `now`, of that suite; one of single
+    /// use that ends first, else a last resort.
+    async fn claimable(
+        &mut self,
+        account: &AccountDid,
+        suite: Suite,
+        now: UnixMillis,
+    ) -> Result<Option<KeyPackageRow>, StoreFault>;
+
+    /// The claim of a KeyPackage for a room.
+    async fn claim(
+        &mut self,
+        room: &RoomId,
+        reference: &KeyPackageRef,
+    ) -> Result<Option<ClaimRow>, StoreFault>;
+
+    /// The room.
+    async fn room(&mut self, room: &RoomId) -> Result<Option<RoomRow>, StoreFault>;
+
+    /// A device's time in a room, even if it has ended.
+    async fn member(
+        &mut self,
+        room: &RoomId,
+        account: &AccountDid,
+        device: &DeviceId,
+    ) -> Result<Option<MemberRow>, StoreFault>;
+
+    /// The devices that are in a room now, in ascending order of account and device.
+    async fn members(&mut self, room: &RoomId) -> Result<Vec<MemberRow>, StoreFault>;
+
+    /// A device's times in all rooms, even ended ones, in ascending order of room.
+    async fn memberships(
+        &mut self,
+        account: &AccountDid,
+        device: &DeviceId,
+    ) -> Result<Vec<MemberRow>, StoreFault>;
+
+    /// Entries of a room after one position, up to another, in order.
+    async fn entries(
+        &mut self,
+        room: &RoomId,
+        after: Seq,
+        until: Seq,
+        page: Page,
+    ) -> Result<Vec<Entry>, StoreFault>;
+
+    /// Where a message stands in a room's log.
+    async fn ordered(
+        &mut self,
+        room: &RoomId,
+        origin: &ServerDid,
+        message_id: &MessageId,
+    ) -> Result<Option<Ordered>, StoreFault>;
+
+    /// The distinct origins of a room's entries after one position, up to another, in ascending order.
+    async fn origins(
+        &mut self,
+        room: &RoomId,
+        after: Seq,
+        until: Seq,
+    ) -> Result<Vec<ServerDid>, StoreFault>;
+
+    /// A room's group at an epoch.
+    async fn epoch(&mut self, room: &RoomId, epoch: Epoch) -> Result<Option<EpochRow>, StoreFault>;
+
+    /// The peer.
+    async fn peer(&mut self, server: &ServerDid) -> Result<Option<PeerRow>, StoreFault>;
+
+    /// All peers, in ascending order.
+    async fn peers(&mut self) -> Result<Vec<PeerRow>, StoreFault>;
+
+    /// What is owed to a peer after a number, in order: numbers and the items' bytes, entries taken
+    /// from the log. An entry that is owed but not in the log any more is left out.
+    async fn owed(
+        &mut self,
+        peer: &ServerDid,
+        after: u64,
+        page: Page,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreFault>;
+
+    /// How many items are owed to a peer.
+    async fn owed_count(&mut self, peer: &ServerDid) -> Result<u64, StoreFault>;
+
+    /// The distinct rooms of which entries are owed to a peer, up to a number, in ascending order.
+    async fn owed_rooms(&mut self, peer: &ServerDid, up_to: u64)
+    -> Result<Vec<RoomId>, StoreFault>;
+
+    /// The first entry of a room that is still owed to any peer.
+    async fn oldest_owed(&mut self, room: &RoomId) -> Result<Option<Seq>, StoreFault>;
+
+    /// A message that waits for its hub.
+    async fn pending(
+        &mut self,
+        room: &RoomId,
+        message_id: &MessageId,
+    ) -> Result<Option<PendingRow>, StoreFault>;
+
+    /// How many messages of an account wait for their hubs.
+    async fn pending_count(&mut self, account: &AccountDid) -> Result<u32, StoreFault>;
+
+    /// A device's queue after a number, in order.
+    async fn queued(
+        &mut self,
+        account: &AccountDid,
+        device: &DeviceId,
+        after: u64,
+        page: Page,
+    ) -> Result<Vec<QueuedRow>, StoreFault>;
+
+    /// Parked items, oldest first.
+    async fn parked(&mut self, page: Page) -> Result<Vec<ParkedRow>, StoreFault>;
+
+    /// How many items of a peer are parked.
+    async fn parked_count(&mut self, peer: &ServerDid) -> Result<u64, StoreFault>;
+}
+
+/// A transaction: reads see its own writes; dropped without commit it never was.
+#[async_trait]
+pub trait Tx: Read {
+    /// Writes these changes, in order.
+    async fn apply(&mut self, changes: Vec<Change>) -> Result<(), StoreFault>;
+
+    /// Makes everything durable. When this returns, a power cut does not undo it.
+    async fn commit(self: Box<Self>) -> Result<(), StoreFault>;
+}
+
+/// A homeserver's database.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// A consistent view for reading.
+    async fn read(&self) -> Result<Box<dyn Read>, StoreFault>;
+
+    /// Begins a transaction; writers wait for each other.
+    async fn begin(&self) -> Result<Box<dyn Tx>, StoreFault>;
+}

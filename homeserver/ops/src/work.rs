@@ -1,0 +1,336 @@
+//! One transaction over many commands: rows loaded once, changes buffered, numbers given out.
+//!
+//! Hot rows (rooms, members, peers, devices, waiting messages) are kept here after their first load
+//! and updated as decisions are recorded, so that the commands of a batch see each other. Everything
+//! else is read through the transaction, after what was buffered for that table has been applied.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use entente_groups::{MessageId, RoomId};
+use entente_homeserver_core::rows::{
+    DeviceRow, MemberRow, PeerRow, PendingRow, QueuedRow, RoomRow,
+};
+use entente_homeserver_core::{Change, Decision, Effect, Owed};
+use entente_identity::{AccountDid, DeviceId, ServerDid, UnixMillis};
+use entente_protocol::call::Ordered;
+use entente_protocol::checkpoint::attest;
+use entente_protocol::entry::Head;
+use entente_protocol::flow::DeviceItem;
+
+use crate::execute::Here;
+use crate::store::{StoreFault, Tx};
+
+type MemberKey = (RoomId, AccountDid, DeviceId);
+type DeviceKey = (AccountDid, DeviceId);
+type MessageKey = (RoomId, ServerDid, MessageId);
+
+/// The work of one transaction.
+pub(crate) struct Work<'a> {
+    pub(crate) here: &'a Here,
+    pub(crate) now: UnixMillis,
+    tx: Box<dyn Tx>,
+    rooms: BTreeMap<RoomId, Option<RoomRow>>,
+    peers: BTreeMap<ServerDid, PeerRow>,
+    devices: HashMap<DeviceKey, Option<DeviceRow>>,
+    members: HashMap<MemberKey, Option<MemberRow>>,
+    pending: HashMap<(RoomId, MessageId), Option<PendingRow>>,
+    ordered: HashMap<MessageKey, Ordered>,
+    dirty_rooms: BTreeSet<RoomId>,
+    dirty_peers: BTreeSet<ServerDid>,
+    dirty_devices: BTreeSet<DeviceKey>,
+    heads: BTreeMap<RoomId, Head>,
+    buffer: Vec<Change>,
+    effects: HashSet<Effect>,
+}
+
+impl<'a> Work<'a> {
+    pub(crate) fn new(here: &'a Here, tx: Box<dyn Tx>, now: UnixMillis) -> Self {
+        Self {
+            here,
+            now,
+            tx,
+            rooms: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            devices: HashMap::new(),
+            members: HashMap::new(),
+            pending: HashMap::new(),
+            ordered: HashMap::new(),
+            dirty_rooms: BTreeSet::new(),
+            dirty_peers: BTreeSet::new(),
+            dirty_devices: BTreeSet::new(),
+            heads: BTreeMap::new(),
+            buffer: Vec::new(),
+            effects: HashSet::new(),
+        }
+    }
+
+    /// The transaction, with everything recorded so far applied to it.
+    pub(crate) async fn tx(&mut self) -> Result<&mut dyn Tx, StoreFault> {
+        self.flush().await?;
+        Ok(&mut *self.tx)
+    }
+
+    pub(crate) async fn room(&mut self, room: &RoomId) -> Result<Option<RoomRow>, StoreFault> {
+        if let Some(known) = self.rooms.get(room) {
+            return Ok(known.clone());
+        }
+        let loaded = self.tx.room(room).await?;
+        self.rooms.insert(*room, loaded.clone());
+        Ok(loaded)
+    }
+
+    pub(crate) async fn member(
+        &mut self,
+        room: RoomId,
+        (account, device): DeviceKey,
+    ) -> Result<Option<MemberRow>, StoreFault> {
+        let key = (room, account, device);
+        if let Some(known) = self.members.get(&key) {
+            return Ok(known.clone());
+        }
+        let buffered =
+            |change: &Change| matches!(change, Change::EndMember { room: r, .. } if *r == room);
+        if self.buffer.iter().any(buffered) {
+            self.flush().await?;
+        }
+        let loaded = self.tx.member(&room, &account, &device).await?;
+        self.members.insert(key, loaded.clone());
+        Ok(loaded)
+    }
+
+    /// Where a message stands in its room's log, if it was ordered before or in this batch.
+    pub(crate) async fn ordered(
+        &mut self,
+        room: RoomId,
+        origin: &ServerDid,
+        message_id: MessageId,
+    ) -> Result<Option<Ordered>, StoreFault> {
+        let key = (room, origin.clone(), message_id);
+        if let Some(known) = self.ordered.get(&key) {
+            return Ok(Some(*known));
+        }
+        self.tx.ordered(&room, origin, &message_id).await
+    }
+
+    pub(crate) async fn pending(
+        &mut self,
+        room: RoomId,
+        message_id: MessageId,
+    ) -> Result<Option<PendingRow>, StoreFault> {
+        let key = (room, message_id);
+        if let Some(known) = self.pending.get(&key) {
+            return Ok(known.clone());
+        }
+        let loaded = self.tx.pending(&room, &message_id).await?;
+        self.pending.insert(key, loaded.clone());
+        Ok(loaded)
+    }
+
+    pub(crate) async fn peer(&mut self, server: &ServerDid) -> Result<PeerRow, StoreFault> {
+        if let Some(known) = self.peers.get(server) {
+            return Ok(known.clone());
+        }
+        let loaded = self.tx.peer(server).await?;
+        let row = loaded.unwrap_or_else(|| PeerRow::new(server.clone()));
+        self.peers.insert(server.clone(), row.clone());
+        Ok(row)
+    }
+
+    /// A device at home here. Devices of one account are loaded together.
+    pub(crate) async fn device(&mut self, key: DeviceKey) -> Result<Option<DeviceRow>, StoreFault> {
+        if let Some(known) = self.devices.get(&key) {
+            return Ok(known.clone());
+        }
+        let rows = self.tx.devices(&key.0).await?;
+        for row in rows {
+            self.devices
+                .entry((row.account, row.device))
+                .or_insert(Some(row));
+        }
+        Ok(self.devices.entry(key).or_insert(None).clone())
+    }
+
+    /// Takes a decision over: its changes, debts, queue items and effects.
+    pub(crate) async fn record<T>(&mut self, decision: Decision<T>) -> Result<T, StoreFault> {
+        for change in decision.changes {
+            self.note(change);
+        }
+        for (peer, item) in decision.owed {
+            self.owe(peer, item).await?;
+        }
+        for (account, device, item) in decision.queued {
+            self.enqueue((account, device), item).await?;
+        }
+        self.effects.extend(decision.effects);
+        Ok(decision.reply)
+    }
+
+    fn note(&mut self, change: Change) {
+        match &change {
+            Change::PutRoom(row) => {
+                self.dirty_rooms.insert(row.room);
+                self.rooms.insert(row.room, Some(row.clone()));
+                return;
+            }
+            Change::PutPeer(row) => {
+                self.dirty_peers.insert(row.server.clone());
+                self.peers.insert(row.server.clone(), row.clone());
+                return;
+            }
+            Change::PutDevice(row) => {
+                let key = (row.account, row.device);
+                self.dirty_devices.insert(key);
+                self.devices.insert(key, Some(row.clone()));
+                return;
+            }
+            Change::PutMember(row) => {
+                let key = (row.room, row.account, row.device);
+                self.members.insert(key, Some(row.clone()));
+            }
+            Change::EndMember {
+                room,
+                account,
+                device,
+                left,
+            } => {
+                let known = self.members.get_mut(&(*room, *account, *device));
+                if let Some(Some(member)) = known {
+                    member.left = member.left.or(Some(*left));
+                }
+            }
+            Change::PutPending(row) => {
+                self.pending.insert(row.key(), Some(row.clone()));
+            }
+            Change::DropPending { room, message_id } => {
+                self.pending.insert((*room, *message_id), None);
+            }
+            Change::AppendEntry(entry) => self.note_entry(entry),
+            Change::PutAccount(_)
+            | Change::PutKeyPackage(_)
+            | Change::DropKeyPackage(_)
+            | Change::DropLastResort { .. }
+            | Change::PutClaim(_)
+            | Change::Attest { .. }
+            | Change::PutEpoch(_)
+            | Change::DropEpochs { .. }
+            | Change::Owe { .. }
+            | Change::DropOwed { .. }
+            | Change::Renumber { .. }
+            | Change::Enqueue(_)
+            | Change::DropQueued { .. }
+            | Change::Park(_)
+            | Change::DropParked { .. } => {}
+        }
+        self.buffer.push(change);
+    }
+
+    fn note_entry(&mut self, entry: &entente_protocol::entry::Entry) {
+        let header = &entry.header;
+        let head = header.head();
+        let ordered = Ordered {
+            at: head,
+            sender: header.sender,
+            time: header.time,
+        };
+        let key = (header.room, header.origin.clone(), header.message_id);
+        self.ordered.insert(key, ordered);
+        if entry.attestation.is_none() {
+            self.heads.insert(header.room, head);
+        }
+    }
+
+    async fn owe(&mut self, peer: ServerDid, item: Owed) -> Result<(), StoreFault> {
+        let mut row = self.peer(&peer).await?;
+        row.last_out += 1;
+        self.buffer.push(Change::Owe {
+            peer,
+            number: row.last_out,
+            item,
+        });
+        self.note(Change::PutPeer(row));
+        Ok(())
+    }
+
+    async fn enqueue(&mut self, key: DeviceKey, item: DeviceItem) -> Result<(), StoreFault> {
+        let Some(mut row) = self.device(key).await? else {
+            return Ok(());
+        };
+        row.last_queued += 1;
+        self.buffer.push(Change::Enqueue(QueuedRow {
+            account: key.0,
+            device: key.1,
+            number: row.last_queued,
+            time: self.now,
+            item,
+        }));
+        self.note(Change::PutDevice(row));
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), StoreFault> {
+        let mut changes = std::mem::take(&mut self.buffer);
+        for room in std::mem::take(&mut self.dirty_rooms) {
+            if let Some(Some(row)) = self.rooms.get(&room) {
+                changes.push(Change::PutRoom(row.clone()));
+            }
+        }
+        for peer in std::mem::take(&mut self.dirty_peers) {
+            if let Some(row) = self.peers.get(&peer) {
+                changes.push(Change::PutPeer(row.clone()));
+            }
+        }
+        for key in std::mem::take(&mut self.dirty_devices) {
+            if let Some(Some(row)) = self.devices.get(&key) {
+                changes.push(Change::PutDevice(row.clone()));
+            }
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.tx.apply(changes).await
+    }
+
+    /// Signs the heads of the rooms that this server ordered in, with one signature for all.
+    fn attest_heads(&mut self) {
+        let me = &self.here.me;
+        let rooms = &self.rooms;
+        let ours = |room: &RoomId| {
+            let row = rooms.get(room).and_then(Option::as_ref);
+            row.is_some_and(|row| row.hub == *me)
+        };
+        let heads: Vec<(RoomId, Head)> = std::mem::take(&mut self.heads)
+            .into_iter()
+            .filter(|(room, _)| ours(room))
+            .collect();
+        let attestations = attest(&heads, me, &self.here.key_id, &self.here.key, self.now);
+        let mut by_place: HashMap<_, _> = heads
+            .iter()
+            .map(|(room, head)| (*room, head.seq))
+            .zip(attestations)
+            .collect();
+        for change in &mut self.buffer {
+            if let Change::AppendEntry(entry) = change {
+                let place = (entry.header.room, entry.header.seq);
+                if let Some(attestation) = by_place.remove(&place) {
+                    entry.attestation = Some(attestation);
+                }
+            }
+        }
+        let applied = by_place
+            .into_iter()
+            .map(|((room, seq), attestation)| Change::Attest {
+                room,
+                seq,
+                attestation,
+            });
+        self.buffer.extend(applied);
+    }
+
+    /// Commits everything and tells whom to wake.
+    pub(crate) async fn finish(mut self) -> Result<Vec<Effect>, StoreFault> {
+        self.attest_heads();
+        self.flush().await?;
+        self.tx.commit().await?;
+        Ok(self.effects.into_iter().collect())
+    }
+}

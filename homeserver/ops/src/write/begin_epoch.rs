@@ -1,0 +1,15 @@
+//! What is owed to a peer is numbered anew, under a stream epoch that the peer has not seen.
+
+use entente_homeserver_core::acknowledge::begin_epoch;
+use entente_identity::ServerDid;
+
+use super::Outcome;
+use crate::command::Answer;
+use crate::work::Work;
+
+pub(crate) async fn run(work: &mut Work<'_>, peer: ServerDid, stream_epoch: u64) -> Outcome {
+    let row = work.peer(&peer).await?;
+    let owed = work.tx().await?.owed_count(&peer).await?;
+    let decision = begin_epoch(&row, stream_epoch, owed);
+    Ok(Ok(Answer::Peer(work.record(decision).await?)))
+}

@@ -1,0 +1,28 @@
+//! A device hands over a sealed invitation.
+
+use entente_homeserver_core::invite::invite;
+use entente_identity::AccountDid;
+use entente_protocol::call::SealedInvite;
+
+use super::{Outcome, refuse};
+use crate::command::Answer;
+use crate::work::Work;
+
+pub(crate) async fn run(
+    work: &mut Work<'_>,
+    inviter: AccountDid,
+    request: SealedInvite,
+) -> Outcome {
+    let devices = if request.home == work.here.me {
+        work.tx().await?.devices(&request.account).await?
+    } else {
+        Vec::new()
+    };
+    match invite(&work.here.me, inviter, &request, &devices) {
+        Ok(decision) => {
+            work.record(decision).await?;
+            Ok(Ok(Answer::Done))
+        }
+        Err(code) => refuse(code),
+    }
+}

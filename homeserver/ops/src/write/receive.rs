@@ -1,0 +1,199 @@
+//! A peer's batch: each new item has its effect, is parked, or is dropped; then the cursor moves, in
+//! the same transaction.
+
+use entente_federation::inbox::{InStream, Intake};
+use entente_homeserver_core::receive::{self, KnownRoom, Received};
+use entente_homeserver_core::rows::{ParkedRow, PeerRow};
+use entente_homeserver_core::submit::{Known, relayed};
+use entente_homeserver_core::{Change, Decision};
+use entente_identity::ServerDid;
+use entente_protocol::entry::Entry;
+use entente_protocol::fault::FaultCode;
+use entente_protocol::relay::{Item, RelayReply, RelayedSubmission, VerifiedBatch};
+
+use super::{Outcome, refuse};
+use crate::command::Answer;
+use crate::store::StoreFault;
+use crate::work::Work;
+
+/// Most items of one peer that may wait parked; beyond it the peer is told to wait.
+const MAX_PARKED: u64 = 10_000;
+/// What a peer with too many parked items is told, in milliseconds.
+const PARKED_RETRY_MS: u32 = 5_000;
+
+pub(crate) async fn run(work: &mut Work<'_>, batch: VerifiedBatch) -> Outcome {
+    let row = work.peer(&batch.origin).await?;
+    let skip = match row.incoming.intake(&batch) {
+        Intake::Take { skip } => skip,
+        Intake::OtherEpoch if row.incoming.epoch > batch.stream_epoch => {
+            return Ok(Ok(Answer::Received(RelayReply::FutureCursor {
+                stream_epoch: row.incoming.epoch,
+                last_in: row.incoming.last,
+            })));
+        }
+        Intake::Gap { .. } | Intake::OtherEpoch => return refuse(FaultCode::PeerMisbehaved),
+    };
+    let mut parked = None;
+    let count = batch.items.len() - skip;
+    for (index, bytes) in batch.items.iter().enumerate().skip(skip) {
+        let number = batch.first + index as u64;
+        let place = (&batch.origin, row.incoming.epoch, number);
+        if !take(work, place, bytes, &mut parked).await? {
+            let retry_after_ms = PARKED_RETRY_MS;
+            let done = index - skip;
+            advance(work, &batch.origin, row.incoming, done).await?;
+            return Ok(Ok(Answer::Received(RelayReply::Busy { retry_after_ms })));
+        }
+    }
+    let incoming = advance(work, &batch.origin, row.incoming, count).await?;
+    Ok(Ok(Answer::Received(RelayReply::Ack {
+        stream_epoch: incoming.epoch,
+        up_to: incoming.last,
+    })))
+}
+
+/// Moves the cursor. The row is loaded again: the items may have changed what is owed to the peer.
+async fn advance(
+    work: &mut Work<'_>,
+    peer: &ServerDid,
+    incoming: InStream,
+    count: usize,
+) -> Result<InStream, StoreFault> {
+    let row = work.peer(peer).await?;
+    let incoming = incoming.advanced(count);
+    let mut decision = Decision::reply(());
+    decision
+        .changes
+        .push(Change::PutPeer(PeerRow { incoming, ..row }));
+    work.record(decision).await?;
+    Ok(incoming)
+}
+
+/// Takes one item; `false` when it would have to be parked and no more may be.
+async fn take(
+    work: &mut Work<'_>,
+    (from, stream_epoch, number): (&ServerDid, u64, u64),
+    bytes: &[u8],
+    parked: &mut Option<u64>,
+) -> Result<bool, StoreFault> {
+    let (received, entry) = match Item::from_bytes(bytes) {
+        Ok(Item::Entry(entry)) => {
+            let place = (entry.header.room, entry.header.seq);
+            (take_entry(work, from, entry).await?, Some(place))
+        }
+        Ok(item) => (take_other(work, from, item).await?, None),
+        Err(fault) => (Received::Parked(fault.to_string()), None),
+    };
+    let Received::Parked(reason) = received else {
+        return Ok(true);
+    };
+    let count = match parked {
+        Some(count) => *count,
+        None => work.tx().await?.parked_count(from).await?,
+    };
+    *parked = Some(count + 1);
+    if count >= MAX_PARKED {
+        return Ok(false);
+    }
+    let mut decision = Decision::reply(());
+    decision.changes.push(Change::Park(ParkedRow {
+        peer: from.clone(),
+        stream_epoch,
+        number,
+        entry,
+        bytes: bytes.to_vec(),
+        reason,
+        time: work.now,
+    }));
+    work.record(decision).await?;
+    Ok(true)
+}
+
+pub(super) async fn take_entry(
+    work: &mut Work<'_>,
+    from: &ServerDid,
+    entry: Entry,
+) -> Result<Received, StoreFault> {
+    let me = work.here.me.clone();
+    let header = &entry.header;
+    let room = work.room(&header.room).await?;
+    let pending = if header.origin == me {
+        work.pending(header.room, header.message_id).await?
+    } else {
+        None
+    };
+    let continues = room
+        .as_ref()
+        .is_some_and(|room| header.prev_hash == room.head.hash);
+    let has_members = match &room {
+        Some(_) if continues => true,
+        Some(_) => has_local_members(work, &entry).await?,
+        None => false,
+    };
+    let known = KnownRoom {
+        room: room.as_ref(),
+        has_members,
+        pending: pending.as_ref(),
+    };
+    let decision = receive::entry(&me, from, known, &entry);
+    work.record(decision).await
+}
+
+async fn has_local_members(work: &mut Work<'_>, entry: &Entry) -> Result<bool, StoreFault> {
+    let me = work.here.me.clone();
+    let members = work.tx().await?.members(&entry.header.room).await?;
+    Ok(members.iter().any(|member| member.home == me))
+}
+
+async fn take_other(
+    work: &mut Work<'_>,
+    from: &ServerDid,
+    item: Item,
+) -> Result<Received, StoreFault> {
+    let decision = match item {
+        Item::Submission(relayed) => return take_submission(work, from, relayed).await,
+        Item::Welcome(item) => {
+            let tx = work.tx().await?;
+            let package = tx.key_package(&item.reference).await?;
+            receive::welcome(package.as_ref(), item)
+        }
+        Item::Invite(item) => {
+            let device = work.device((item.account, item.device)).await?;
+            receive::invite(device.as_ref(), item)
+        }
+        Item::Refusal(item) => {
+            let pending = work.pending(item.room, item.message_id).await?;
+            receive::refusal(pending.as_ref(), &item)
+        }
+        Item::Delivered(watermark) => {
+            let room = work.room(&watermark.room).await?;
+            receive::delivered(from, room.as_ref(), watermark)
+        }
+        Item::Entry(entry) => return take_entry(work, from, entry).await,
+    };
+    work.record(decision).await
+}
+
+async fn take_submission(
+    work: &mut Work<'_>,
+    from: &ServerDid,
+    item: RelayedSubmission,
+) -> Result<Received, StoreFault> {
+    let me = work.here.me.clone();
+    let submission = &item.submission;
+    let id = submission.room;
+    let ordered = work.ordered(id, from, submission.message_id).await?;
+    let room = work.room(&id).await?;
+    let member = work.member(id, (item.account, item.device)).await?;
+    let known = Known {
+        room: room.as_ref(),
+        member: member.as_ref(),
+        ordered,
+        pending: false,
+    };
+    let decision = match relayed(&me, from, known, submission, work.now) {
+        Ok(decision) => decision.map(|_| Received::Applied),
+        Err(code) => receive::refuse_submission(from, &item, code),
+    };
+    work.record(decision).await
+}
