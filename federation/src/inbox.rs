@@ -22,7 +22,8 @@ pub enum Intake {
         /// How many items of the batch to pass over.
         skip: usize,
     },
-    /// Items are missing before it: the sender must greet again and resume where it is told.
+    /// Items are missing before it, since a batch before it was not taken: answer *busy*, upon which
+    /// the sender goes back to what is owned.
     Gap {
         /// The number that should come next.
         expected: u64,
@@ -34,14 +35,14 @@ pub enum Intake {
 impl InStream {
     /// Takes note of the stream epoch in a greeting.
     ///
-    /// A higher epoch begins at zero; a lower one is a sender from an old backup, which learns from
-    /// the answer that it must begin a new one.
+    /// A higher epoch begins after the number that it names; a lower one is a sender whose clock went
+    /// back, which learns from the answer that it must begin a higher one.
     #[must_use]
-    pub fn greeted(self, stream_epoch: u64) -> Self {
+    pub fn greeted(self, stream_epoch: u64, begins_after: u64) -> Self {
         if stream_epoch > self.epoch {
             Self {
                 epoch: stream_epoch,
-                last: 0,
+                last: begins_after,
             }
         } else {
             self
@@ -54,7 +55,7 @@ impl InStream {
         if batch.stream_epoch != self.epoch {
             return Intake::OtherEpoch;
         }
-        let expected = self.last + 1;
+        let expected = self.last.saturating_add(1);
         if batch.first > expected || batch.first == 0 {
             return Intake::Gap { expected };
         }
@@ -68,7 +69,7 @@ impl InStream {
     #[must_use]
     pub fn advanced(self, count: usize) -> Self {
         Self {
-            last: self.last + count as u64,
+            last: self.last.saturating_add(count as u64),
             ..self
         }
     }
@@ -101,9 +102,9 @@ mod tests {
     #[test]
     fn only_a_higher_epoch_begins_anew() {
         let stream = InStream { epoch: 2, last: 10 };
-        assert_eq!(stream.greeted(2), stream);
-        assert_eq!(stream.greeted(1), stream);
-        assert_eq!(stream.greeted(3), InStream { epoch: 3, last: 0 });
+        assert_eq!(stream.greeted(2, 4), stream);
+        assert_eq!(stream.greeted(1, 4), stream);
+        assert_eq!(stream.greeted(3, 4), InStream { epoch: 3, last: 4 });
         assert_eq!(stream.advanced(2).last, 12);
     }
 }

@@ -7,6 +7,11 @@
 //!
 //! Numbers: `acked ≤ sent ≤ last`. Rows up to `acked` are forgotten, rows up to `sent` are in flight
 //! on this connection, rows up to `last` are owed.
+//!
+//! Epochs: a sender that was restored from a backup may give a number out twice. So a stream epoch
+//! lasts no longer than the process: each machine begins a new, higher one before it first greets, and
+//! says after which number it begins. What the peer had already got is then sent once more at worst,
+//! and every item's effect is idempotent.
 
 use std::collections::VecDeque;
 
@@ -39,8 +44,7 @@ pub enum Action {
         /// The last number that the peer owns.
         up_to: u64,
     },
-    /// The peer knows more of our stream than we do: number what is owed anew under this epoch, then
-    /// dial again.
+    /// Make this epoch durable and answer with [`Outbox::handle_epoch`].
     BeginEpoch {
         /// The new stream epoch, higher than any the peer has seen.
         stream_epoch: u64,
@@ -52,6 +56,8 @@ pub enum Action {
 /// How the link is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Link {
+    /// Nothing was owed yet; the first debt begins the stream epoch.
+    Unborn,
     /// No connection; `at` is when to dial, if anything is owed by then.
     Down { at: UnixMillis },
     /// Dialling, answered by `handle_greeted` or `handle_lost`.
@@ -59,7 +65,7 @@ enum Link {
     /// Greeted.
     Up(Up),
     /// Waiting for [`Outbox::handle_epoch`].
-    Renumbering,
+    Beginning,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,20 +86,22 @@ pub struct Outbox {
     link: Link,
     backoff: Backoff,
     actions: VecDeque<Action>,
+    began: UnixMillis,
 }
 
 impl Outbox {
-    /// Begins with what the rows say: the stream's epoch, the last number that the peer is known to
-    /// own, and the last number given out.
+    /// Begins with what the rows say: the stream epoch before, the last number that the peer is known
+    /// to own, and the last number given out.
     #[must_use]
-    pub fn new(stream_epoch: u64, acked: u64, last: u64, now: UnixMillis) -> Self {
+    pub fn new(epoch_before: u64, acked: u64, last: u64, now: UnixMillis) -> Self {
         Self {
-            stream_epoch,
+            stream_epoch: epoch_before,
             acked,
             last,
-            link: Link::Down { at: now },
+            link: Link::Unborn,
             backoff: Backoff::default(),
             actions: VecDeque::new(),
+            began: now,
         }
     }
 
@@ -109,10 +117,10 @@ impl Outbox {
         self.stream_epoch
     }
 
-    /// The last number given out, for the greeting.
+    /// The number after which this epoch's items begin, for the greeting.
     #[must_use]
-    pub fn last(&self) -> u64 {
-        self.last
+    pub fn begins_after(&self) -> u64 {
+        self.acked
     }
 
     /// Whether the link is greeted.
@@ -137,33 +145,29 @@ impl Outbox {
     pub fn handle_poke(&mut self, now: UnixMillis) {
         self.backoff.reset();
         match &mut self.link {
+            Link::Unborn => self.begin_epoch(self.began.0),
             Link::Down { .. } => self.dial(),
             Link::Up(up) => up.used = now,
-            Link::Dialling | Link::Renumbering => {}
+            Link::Dialling | Link::Beginning => {}
         }
     }
 
-    /// The peer answered the greeting with what it knows of our stream.
+    /// The peer answered the greeting with what it knows of our stream. If that does not fit, because
+    /// it has seen a higher epoch or was itself restored from a backup, a new epoch begins.
     pub fn handle_greeted(&mut self, stream_epoch: u64, last_in: u64, now: UnixMillis) {
         self.backoff.reset();
-        let ahead = stream_epoch > self.stream_epoch
-            || (stream_epoch == self.stream_epoch && last_in > self.last);
-        if ahead {
+        let unknown = stream_epoch != self.stream_epoch;
+        if unknown || last_in < self.acked || last_in > self.last {
             return self.begin_epoch(stream_epoch);
         }
-        let owned = if stream_epoch == self.stream_epoch {
-            last_in
-        } else {
-            0
-        };
         self.link = Link::Up(Up {
-            sent: owned.max(self.acked),
+            sent: last_in,
             sending: false,
             in_flight: VecDeque::new(),
             used: now,
             paused_until: UnixMillis(0),
         });
-        self.acknowledge(owned);
+        self.acknowledge(last_in);
         self.advance(now);
     }
 
@@ -193,14 +197,16 @@ impl Outbox {
                 stream_epoch,
                 last_in,
             } => {
-                let behind = (stream_epoch, last_in) <= (self.stream_epoch, self.last);
-                if !behind {
+                if stream_epoch > self.stream_epoch || last_in > self.last {
                     self.begin_epoch(stream_epoch);
                 }
             }
             RelayReply::Busy { retry_after_ms } => {
+                self.actions
+                    .retain(|action| !matches!(action, Action::Send { .. }));
                 if let Link::Up(up) = &mut self.link {
                     up.sent = self.acked;
+                    up.sending = false;
                     up.in_flight.clear();
                     up.paused_until = now.after(u64::from(retry_after_ms.clamp(50, 60_000)));
                 }
@@ -226,10 +232,10 @@ impl Outbox {
 
     /// The connection is gone, or dialling failed. `jitter` is a uniformly random number.
     pub fn handle_lost(&mut self, now: UnixMillis, jitter: u64) {
-        self.actions.clear();
-        if self.link == Link::Renumbering {
+        if self.link == Link::Beginning || self.link == Link::Unborn {
             return;
         }
+        self.actions.clear();
         let urgency = if self.owed() > 0 {
             Urgency::Owed
         } else {
@@ -241,12 +247,12 @@ impl Outbox {
         };
     }
 
-    /// The rows have been numbered anew, from 1 to `last`, under this epoch.
-    pub fn handle_epoch(&mut self, stream_epoch: u64, last: u64, now: UnixMillis) {
-        self.stream_epoch = stream_epoch;
-        self.acked = 0;
-        self.last = last;
-        self.link = Link::Down { at: now };
+    /// The new epoch is durable.
+    pub fn handle_epoch(&mut self, stream_epoch: u64, now: UnixMillis) {
+        if self.link == Link::Beginning {
+            self.stream_epoch = stream_epoch;
+            self.dial();
+        }
         self.advance(now);
     }
 
@@ -276,7 +282,9 @@ impl Outbox {
             Link::Down { at } if self.owed() > 0 => Some(*at),
             Link::Up(up) if self.owed() == 0 => Some(up.used.after(IDLE_CLOSE_MS)),
             Link::Up(up) if up.paused_until > UnixMillis(0) => Some(up.paused_until),
-            Link::Down { .. } | Link::Up(_) | Link::Dialling | Link::Renumbering => None,
+            Link::Unborn | Link::Down { .. } | Link::Up(_) | Link::Dialling | Link::Beginning => {
+                None
+            }
         }
     }
 
@@ -287,8 +295,8 @@ impl Outbox {
 
     fn begin_epoch(&mut self, seen: u64) {
         self.actions.clear();
-        self.link = Link::Renumbering;
-        let stream_epoch = seen.max(self.stream_epoch) + 1;
+        self.link = Link::Beginning;
+        let stream_epoch = seen.max(self.stream_epoch).saturating_add(1);
         self.actions.push_back(Action::BeginEpoch { stream_epoch });
     }
 
@@ -303,6 +311,7 @@ impl Outbox {
     fn advance(&mut self, now: UnixMillis) {
         let owed = self.owed() > 0;
         match &mut self.link {
+            Link::Unborn if owed => self.begin_epoch(self.began.0),
             Link::Down { at } if owed && *at <= now => self.dial(),
             Link::Up(up) => {
                 if up.paused_until > now {
@@ -317,7 +326,7 @@ impl Outbox {
                     });
                 }
             }
-            Link::Down { .. } | Link::Dialling | Link::Renumbering => {}
+            Link::Unborn | Link::Down { .. } | Link::Dialling | Link::Beginning => {}
         }
     }
 }
@@ -327,6 +336,7 @@ mod tests {
     use super::*;
 
     const NOW: UnixMillis = UnixMillis(1_000);
+    const EPOCH: u64 = 1_001;
 
     fn actions(outbox: &mut Outbox) -> Vec<Action> {
         std::iter::from_fn(|| outbox.poll_action()).collect()
@@ -339,17 +349,23 @@ mod tests {
         }
     }
 
+    fn begin(outbox: &mut Outbox, stream_epoch: u64) {
+        assert_eq!(actions(outbox), [Action::BeginEpoch { stream_epoch }]);
+        outbox.handle_epoch(stream_epoch, NOW);
+        assert_eq!(actions(outbox), [Action::Dial]);
+    }
+
     fn up(last: u64) -> Outbox {
         let mut outbox = Outbox::new(1, 0, last, NOW);
         outbox.handle_timeout(NOW);
-        assert_eq!(actions(&mut outbox), [Action::Dial]);
-        outbox.handle_greeted(1, 0, NOW);
+        begin(&mut outbox, EPOCH);
+        outbox.handle_greeted(EPOCH, 0, NOW);
         outbox
     }
 
     fn ack(up_to: u64) -> RelayReply {
         RelayReply::Ack {
-            stream_epoch: 1,
+            stream_epoch: EPOCH,
             up_to,
         }
     }
@@ -361,7 +377,7 @@ mod tests {
         assert_eq!(outbox.poll_action(), None);
         assert_eq!(outbox.poll_timeout(), None);
         outbox.handle_owed(8, NOW);
-        assert_eq!(actions(&mut outbox), [Action::Dial]);
+        begin(&mut outbox, EPOCH);
     }
 
     #[test]
@@ -392,7 +408,7 @@ mod tests {
         assert_eq!(at, NOW.after(77));
         outbox.handle_timeout(at);
         assert_eq!(actions(&mut outbox), [Action::Dial]);
-        outbox.handle_greeted(1, 4, at);
+        outbox.handle_greeted(EPOCH, 4, at);
         assert_eq!(actions(&mut outbox), [Action::Forget { up_to: 4 }, send(4)]);
     }
 
@@ -414,20 +430,21 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_from_an_old_backup_begins_a_new_stream_epoch() {
-        let mut outbox = Outbox::new(3, 0, 2, NOW);
-        outbox.handle_timeout(NOW);
-        actions(&mut outbox);
-        outbox.handle_greeted(3, 9, NOW);
-        assert_eq!(
-            actions(&mut outbox),
-            [Action::BeginEpoch { stream_epoch: 4 }]
-        );
-        outbox.handle_lost(NOW, 1);
-        outbox.handle_epoch(4, 2, NOW);
-        assert_eq!(actions(&mut outbox), [Action::Dial]);
-        outbox.handle_greeted(4, 0, NOW);
-        assert_eq!(actions(&mut outbox), [send(0)]);
+    fn what_does_not_fit_begins_a_new_epoch() {
+        let check = |stream_epoch, last_in, expect| {
+            let mut outbox = Outbox::new(1, 4, 6, NOW);
+            outbox.handle_timeout(NOW);
+            begin(&mut outbox, EPOCH);
+            assert_eq!(outbox.begins_after(), 4);
+            outbox.handle_greeted(stream_epoch, last_in, NOW);
+            assert_eq!(actions(&mut outbox), expect, "{stream_epoch} {last_in}");
+        };
+        let begins = |stream_epoch| vec![Action::BeginEpoch { stream_epoch }];
+        check(EPOCH, 4, vec![send(4)]);
+        check(EPOCH, 5, vec![Action::Forget { up_to: 5 }, send(5)]);
+        check(EPOCH, 3, begins(EPOCH + 1));
+        check(EPOCH, 9, begins(EPOCH + 1));
+        check(EPOCH + 7, 5, begins(EPOCH + 8));
     }
 
     #[test]
@@ -450,7 +467,7 @@ mod tests {
     fn a_peer_that_shows_itself_is_dialled_at_once() {
         let mut outbox = Outbox::new(1, 0, 1, NOW);
         outbox.handle_timeout(NOW);
-        actions(&mut outbox);
+        begin(&mut outbox, EPOCH);
         outbox.handle_lost(NOW, u64::MAX - 3);
         assert_eq!(outbox.poll_action(), None);
         outbox.handle_poke(NOW);

@@ -65,8 +65,8 @@ pub struct Hello {
     pub features: Vec<Feature>,
     /// The epoch of its stream of items to the greeted server.
     pub stream_epoch: u64,
-    /// The last number it gave out in that stream; zero if none.
-    pub last_out: u64,
+    /// The number after which that epoch's items begin.
+    pub begins_after: u64,
     /// Its key document.
     pub key_document: KeyDocumentId,
     /// The connection's exporter value under [`HELLO_EXPORTER_LABEL`].

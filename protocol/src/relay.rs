@@ -129,7 +129,7 @@ pub enum RelayReply {
         /// The last number it owns.
         last_in: u64,
     },
-    /// The receiver cannot take batches now; nothing of the last one is owned.
+    /// The receiver did not take a batch; the sender goes back to what is owned and sends it again.
     Busy {
         /// When to try again, in milliseconds.
         retry_after_ms: u32,

@@ -55,13 +55,35 @@ const VAULT: &str = "entente-vault";
 const SDK: &str = "entente-sdk";
 
 /// What a store may use: the seam it implements and the words and rules that the seam speaks in.
-const STORE: &[&str] = &[IDENTITY, GROUPS, PROTOCOL, FEDERATION, HOMESERVER_CORE, HOMESERVER_OPS];
+const STORE: &[&str] = &[
+    IDENTITY,
+    GROUPS,
+    PROTOCOL,
+    FEDERATION,
+    HOMESERVER_CORE,
+    HOMESERVER_OPS,
+];
 
 /// Every crate of the workspace, bottom up.
 pub const ROOMS: &[Room] = &[
-    Room { package: SCHEMAS, folder: "schemas", family: Family::Words, may_use: &[] },
-    Room { package: IDENTITY, folder: "identity", family: Family::Words, may_use: &[] },
-    Room { package: GROUPS, folder: "groups", family: Family::Words, may_use: &[IDENTITY] },
+    Room {
+        package: SCHEMAS,
+        folder: "schemas",
+        family: Family::Words,
+        may_use: &[],
+    },
+    Room {
+        package: IDENTITY,
+        folder: "identity",
+        family: Family::Words,
+        may_use: &[],
+    },
+    Room {
+        package: GROUPS,
+        folder: "groups",
+        family: Family::Words,
+        may_use: &[IDENTITY],
+    },
     Room {
         package: PROTOCOL,
         folder: "protocol",
@@ -126,7 +148,15 @@ pub const ROOMS: &[Room] = &[
         package: SDK,
         folder: "client/sdk",
         family: Family::Hands,
-        may_use: &[IDENTITY, GROUPS, PROTOCOL, CLIENT_CORE, VAULT, TRANSPORT, DISCOVERY],
+        may_use: &[
+            IDENTITY,
+            GROUPS,
+            PROTOCOL,
+            CLIENT_CORE,
+            VAULT,
+            TRANSPORT,
+            DISCOVERY,
+        ],
     },
     Room {
         package: "entente-cli",
@@ -169,7 +199,12 @@ pub const ROOMS: &[Room] = &[
             DISCOVERY,
         ],
     },
-    Room { package: "entente-tidy", folder: "tidy", family: Family::Tool, may_use: &[] },
+    Room {
+        package: "entente-tidy",
+        folder: "tidy",
+        family: Family::Tool,
+        may_use: &[],
+    },
 ];
 
 /// Crates of others that reach for the world: no word or rule leads to them, however far.
@@ -202,18 +237,55 @@ pub struct Owned {
 
 /// Heavy dependencies stay behind one crate each, so that exchanging one touches one crate.
 pub const OWNED: &[Owned] = &[
-    Owned { dependency: "openmls*", owners: &[GROUPS] },
-    Owned { dependency: "quinn*", owners: &[TRANSPORT] },
-    Owned { dependency: "capnp*", owners: &[SCHEMAS, TRANSPORT] },
-    Owned { dependency: "rusqlite", owners: &[STORE_SQLITE, VAULT] },
-    Owned { dependency: "libsqlite3-sys", owners: &[] },
-    Owned { dependency: "tokio-postgres", owners: &[STORE_POSTGRES] },
-    Owned { dependency: "deadpool-postgres", owners: &[STORE_POSTGRES] },
-    Owned { dependency: "reqwest", owners: &[DISCOVERY] },
-    Owned { dependency: "axum*", owners: &["entente-homeserver"] },
-    Owned { dependency: "ssi-*", owners: &[IDENTITY] },
-    Owned { dependency: "did-*", owners: &[IDENTITY] },
-    Owned { dependency: "clap*", owners: &["entente-cli", "entente-homeserver", "testnet"] },
+    Owned {
+        dependency: "openmls*",
+        owners: &[GROUPS],
+    },
+    Owned {
+        dependency: "quinn*",
+        owners: &[TRANSPORT],
+    },
+    Owned {
+        dependency: "capnp*",
+        owners: &[SCHEMAS, TRANSPORT],
+    },
+    Owned {
+        dependency: "rusqlite",
+        // The testnet looks into the databases of its servers, read-only, for what must not be there.
+        owners: &[STORE_SQLITE, VAULT, "testnet"],
+    },
+    Owned {
+        dependency: "libsqlite3-sys",
+        owners: &[],
+    },
+    Owned {
+        dependency: "tokio-postgres",
+        owners: &[STORE_POSTGRES],
+    },
+    Owned {
+        dependency: "deadpool-postgres",
+        owners: &[STORE_POSTGRES],
+    },
+    Owned {
+        dependency: "reqwest",
+        owners: &[DISCOVERY],
+    },
+    Owned {
+        dependency: "axum*",
+        owners: &["entente-homeserver"],
+    },
+    Owned {
+        dependency: "ssi-*",
+        owners: &[IDENTITY],
+    },
+    Owned {
+        dependency: "did-*",
+        owners: &[IDENTITY],
+    },
+    Owned {
+        dependency: "clap*",
+        owners: &["entente-cli", "entente-homeserver", "testnet"],
+    },
 ];
 
 /// The room of a package.
@@ -237,7 +309,11 @@ mod tests {
         for (index, room) in ROOMS.iter().enumerate() {
             for used in room.may_use {
                 let position = ROOMS.iter().position(|other| other.package == *used);
-                assert!(position.is_some_and(|p| p < index), "{} uses {used}", room.package);
+                assert!(
+                    position.is_some_and(|p| p < index),
+                    "{} uses {used}",
+                    room.package
+                );
             }
         }
     }

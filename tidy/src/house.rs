@@ -25,12 +25,18 @@ impl House {
     #[must_use]
     pub fn open() -> Self {
         let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = crate_dir.parent().expect("this crate lies in a folder of the workspace");
+        let root = crate_dir
+            .parent()
+            .expect("this crate lies in a folder of the workspace");
         let mut files = Vec::new();
         list_files(root, root, &mut files);
         files.sort();
         let rust_files = read_rust_files(root, &files);
-        Self { root: root.to_owned(), files, rust_files }
+        Self {
+            root: root.to_owned(),
+            files,
+            rust_files,
+        }
     }
 
     /// The workspace root.
@@ -64,14 +70,18 @@ fn list_files(root: &Path, folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in entries {
         let entry = entry.unwrap_or_else(|error| panic!("cannot list: {error}"));
         let path = entry.path();
-        let kind = entry.file_type().unwrap_or_else(|error| panic!("cannot tell: {error}"));
+        let kind = entry
+            .file_type()
+            .unwrap_or_else(|error| panic!("cannot tell: {error}"));
         if kind.is_dir() {
             let name = entry.file_name();
             if !SKIPPED_FOLDERS.iter().any(|skipped| name == *skipped) {
                 list_files(root, &path, files);
             }
         } else {
-            let relative = path.strip_prefix(root).expect("the listing began at the root");
+            let relative = path
+                .strip_prefix(root)
+                .expect("the listing began at the root");
             files.push(relative.to_owned());
         }
     }
@@ -89,12 +99,14 @@ fn read_rust_files(root: &Path, files: &[PathBuf]) -> Vec<RustFile> {
             RustFile::parse(file, &text)
         })
         .collect();
-    let test_modules: BTreeSet<PathBuf> =
-        parsed.iter().flat_map(|file| file.test_module_files().to_vec()).collect();
+    let test_modules: BTreeSet<PathBuf> = parsed
+        .iter()
+        .flat_map(|file| file.test_module_files().to_vec())
+        .collect();
     for file in &mut parsed {
-        if test_modules.iter().any(|module| file.path().starts_with(module.with_extension(""))
-            || file.path() == module)
-        {
+        if test_modules.iter().any(|module| {
+            file.path().starts_with(module.with_extension("")) || file.path() == module
+        }) {
             file.mark_as_test();
         }
     }
@@ -104,5 +116,7 @@ fn read_rust_files(root: &Path, files: &[PathBuf]) -> Vec<RustFile> {
 /// What capnpc writes is not ours to shape.
 fn is_generated(file: &Path) -> bool {
     file.starts_with("schemas/src")
-        && file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("_capnp"))
+        && file
+            .file_stem()
+            .is_some_and(|stem| stem.to_string_lossy().ends_with("_capnp"))
 }

@@ -57,11 +57,19 @@ impl RustFile {
             .parse()
             .unwrap_or_else(|error| panic!("{} is not Rust: {error}", path.display()));
         let is_test = is_test_path(path) || tree.attrs.iter().any(is_test_cfg);
-        let mut outline =
-            Outline { folder_of_modules: folder_of_modules(path), ..Outline::default() };
+        let mut outline = Outline {
+            folder_of_modules: folder_of_modules(path),
+            ..Outline::default()
+        };
         outline.visit_file(&tree);
         let tokens = flatten(stream);
-        Self { path: path.to_owned(), text: text.to_owned(), tokens, outline, is_test }
+        Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            tokens,
+            outline,
+            is_test,
+        }
     }
 
     /// Where the file lies, relative to the workspace root.
@@ -85,10 +93,14 @@ impl RustFile {
     /// All functions with a body, test functions included.
     pub fn functions(&self) -> impl Iterator<Item = Function> {
         let whole_file = self.is_test;
-        self.outline.functions.iter().cloned().map(move |mut function| {
-            function.is_test |= whole_file;
-            function
-        })
+        self.outline
+            .functions
+            .iter()
+            .cloned()
+            .map(move |mut function| {
+                function.is_test |= whole_file;
+                function
+            })
     }
 
     /// Names and lines of the modules that the file declares.
@@ -112,7 +124,12 @@ impl RustFile {
     /// Whether a line runs only in tests.
     #[must_use]
     pub fn is_test_line(&self, line: usize) -> bool {
-        self.is_test || self.outline.test_lines.iter().any(|lines| lines.contains(&line))
+        self.is_test
+            || self
+                .outline
+                .test_lines
+                .iter()
+                .any(|lines| lines.contains(&line))
     }
 
     /// The files in which the test modules declared here may lie.
@@ -152,10 +169,12 @@ impl Outline {
 impl<'ast> Visit<'ast> for Outline {
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
         let name = item.ident.to_string();
-        self.modules.push((name.clone(), item.ident.span().start().line));
+        self.modules
+            .push((name.clone(), item.ident.span().start().line));
         let before = self.within(&item.attrs, item.span());
         if item.content.is_none() && self.in_test {
-            self.test_module_files.push(self.folder_of_modules.join(format!("{name}.rs")));
+            self.test_module_files
+                .push(self.folder_of_modules.join(format!("{name}.rs")));
         }
         visit::visit_item_mod(self, item);
         self.in_test = before;
@@ -182,7 +201,12 @@ impl<'ast> Visit<'ast> for Outline {
     }
 
     fn visit_trait_item_fn(&mut self, item: &'ast syn::TraitItemFn) {
-        let end = item.default.as_ref().map_or(item.sig.span(), Spanned::span).end().line;
+        let end = item
+            .default
+            .as_ref()
+            .map_or(item.sig.span(), Spanned::span)
+            .end()
+            .line;
         self.add(&item.attrs, &item.sig, end);
         visit::visit_trait_item_fn(self, item);
     }
@@ -191,22 +215,31 @@ impl<'ast> Visit<'ast> for Outline {
 /// Where the modules that a file declares lie: beside `lib.rs`, below `room.rs` in `room/`.
 fn folder_of_modules(path: &Path) -> PathBuf {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let stem = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned());
     match stem.as_deref() {
         Some("lib" | "main" | "mod") | None => folder.to_owned(),
         Some(stem) => folder.join(stem),
     }
 }
 
+/// Folders of cargo whose code no product contains; measurements and examples reach for the world.
 fn is_test_path(path: &Path) -> bool {
-    path.iter().any(|part| part == "tests" || part == "benches" || part == "fuzz")
+    let apart = ["tests", "benches", "examples", "fuzz"];
+    path.iter()
+        .any(|part| apart.iter().any(|name| part == *name))
 }
 
 /// `#[cfg(test)]`, `#[test]`, `#[tokio::test]` and their like.
 fn is_test_item(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         is_test_cfg(attribute)
-            || attribute.path().segments.last().is_some_and(|last| last.ident == "test")
+            || attribute
+                .path()
+                .segments
+                .last()
+                .is_some_and(|last| last.ident == "test")
     })
 }
 
@@ -233,7 +266,14 @@ mod tests {
         let file = RustFile::parse(Path::new("x/src/lib.rs"), SAMPLE);
         let functions: Vec<Function> = file.functions().collect();
         assert_eq!(functions[0].name, "long");
-        assert_eq!((functions[0].line, functions[0].length, functions[0].arguments), (3, 3, 2));
+        assert_eq!(
+            (
+                functions[0].line,
+                functions[0].length,
+                functions[0].arguments
+            ),
+            (3, 3, 2)
+        );
         assert!(!functions[0].is_test && functions[1].is_test);
     }
 
@@ -241,6 +281,9 @@ mod tests {
     fn test_modules_are_known_inside_and_outside_of_the_file() {
         let file = RustFile::parse(Path::new("x/src/room.rs"), SAMPLE);
         assert!(file.is_test_line(10) && !file.is_test_line(4));
-        assert_eq!(file.test_module_files(), [Path::new("x/src/room/scenes.rs")]);
+        assert_eq!(
+            file.test_module_files(),
+            [Path::new("x/src/room/scenes.rs")]
+        );
     }
 }

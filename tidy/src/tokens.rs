@@ -42,7 +42,10 @@ fn push_all(stream: TokenStream, tokens: &mut Vec<Token>) {
 
 fn push(text: &str, line: usize, tokens: &mut Vec<Token>) {
     if !text.is_empty() {
-        tokens.push(Token { text: text.to_owned(), line });
+        tokens.push(Token {
+            text: text.to_owned(),
+            line,
+        });
     }
 }
 
@@ -63,7 +66,12 @@ pub fn lines_with(tokens: &[Token], sequence: &str) -> Vec<usize> {
     let wanted: Vec<&str> = spread.split_whitespace().collect();
     tokens
         .windows(wanted.len())
-        .filter(|window| window.iter().zip(&wanted).all(|(token, text)| token.text == *text))
+        .filter(|window| {
+            window
+                .iter()
+                .zip(&wanted)
+                .all(|(token, text)| token.text == *text)
+        })
         .map(|window| window[0].line)
         .collect()
 }
@@ -74,14 +82,22 @@ mod tests {
 
     fn check(source: &str, sequence: &str, lines: &[usize]) {
         let stream: TokenStream = source.parse().expect("the sample is Rust");
-        assert_eq!(lines_with(&flatten(stream), sequence), lines, "{sequence} in {source}");
+        assert_eq!(
+            lines_with(&flatten(stream), sequence),
+            lines,
+            "{sequence} in {source}"
+        );
     }
 
     #[test]
     fn sequences_are_found_in_code_and_macros_but_not_in_prose() {
         check("fn f() {\n x.unwrap();\n}", ". unwrap ( )", &[2]);
         check("m! { a =>\n Instant::now() }", "Instant :: now", &[2]);
-        check("/// Instant::now\nfn f() { g(\"Instant::now\") }", "Instant :: now", &[]);
+        check(
+            "/// Instant::now\nfn f() { g(\"Instant::now\") }",
+            "Instant :: now",
+            &[],
+        );
         check("fn unwrap() {}", ". unwrap ( )", &[]);
     }
 }

@@ -39,7 +39,12 @@ impl Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, what, remedy } = self;
+        let Self {
+            file,
+            line,
+            what,
+            remedy,
+        } = self;
         write!(f, "{}:{line}: {what}: {remedy}", file.display())
     }
 }
@@ -52,5 +57,10 @@ pub fn uphold(mut found: Vec<Violation>) {
     found.sort();
     found.dedup();
     let lines: Vec<String> = found.iter().map(Violation::to_string).collect();
-    assert!(lines.is_empty(), "{} violation(s)\n{}", lines.len(), lines.join("\n"));
+    assert!(
+        lines.is_empty(),
+        "{} violation(s)\n{}",
+        lines.len(),
+        lines.join("\n")
+    );
 }

@@ -68,19 +68,14 @@ pub fn reached(room: &RoomRow, oldest_owed: Option<Seq>) -> Seq {
     oldest_owed.map_or(room.head.seq, |owed| Seq(owed.0.saturating_sub(1)))
 }
 
-/// The peer knows more of our stream than we do: what is owed is numbered anew under a new epoch.
+/// A new stream epoch towards a peer begins.
 #[must_use]
-pub fn begin_epoch(peer: &PeerRow, stream_epoch: u64, owed: u64) -> Decision<PeerRow> {
+pub fn begin_epoch(peer: &PeerRow, stream_epoch: u64) -> Decision<PeerRow> {
     let next = PeerRow {
-        stream_epoch,
-        last_out: owed,
-        acked: 0,
+        stream_epoch: stream_epoch.max(peer.stream_epoch),
         ..peer.clone()
     };
     let mut decision = Decision::reply(next.clone());
-    decision.changes.push(Change::Renumber {
-        peer: peer.server.clone(),
-    });
     decision.changes.push(Change::PutPeer(next));
     decision
 }

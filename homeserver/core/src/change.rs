@@ -86,11 +86,6 @@ pub enum Change {
         /// The last number to delete.
         up_to: u64,
     },
-    /// Numbers what is owed to a peer anew, from 1, in the same order.
-    Renumber {
-        /// The peer.
-        peer: ServerDid,
-    },
     /// Inserts or replaces a message that waits for its hub.
     PutPending(PendingRow),
     /// Deletes a message that waits for its hub.

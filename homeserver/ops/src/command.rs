@@ -87,6 +87,8 @@ pub enum Command {
         peer: ServerDid,
         /// The epoch of its stream to us.
         stream_epoch: u64,
+        /// The number after which that epoch's items begin.
+        begins_after: u64,
     },
     /// A peer handed over a batch. Answer: `Received`.
     Receive(VerifiedBatch),
@@ -97,7 +99,7 @@ pub enum Command {
         /// The number.
         up_to: u64,
     },
-    /// What is owed to a peer is numbered anew. Answer: `Peer`.
+    /// A new stream epoch towards a peer begins. Answer: `Peer`.
     BeginEpoch {
         /// The peer.
         peer: ServerDid,

@@ -30,6 +30,8 @@ pub struct Executed {
     pub answers: Vec<Result<Answer, Fault>>,
     /// Whom to wake, now that everything is on disk.
     pub effects: Vec<Effect>,
+    /// Why the store did not take the batch, for the log.
+    pub failure: Option<StoreFault>,
 }
 
 /// Runs commands in order, as one transaction with one signature. A command that is refused changes
@@ -46,6 +48,7 @@ pub async fn execute(
         Err(fault) => Executed {
             answers: vec![Err(store_fault(&fault)); count],
             effects: Vec::new(),
+            failure: Some(fault),
         },
     }
 }
@@ -63,7 +66,11 @@ async fn run(
         answers.push(dispatch(&mut work, command).await?);
     }
     let effects = work.finish().await?;
-    Ok(Executed { answers, effects })
+    Ok(Executed {
+        answers,
+        effects,
+        failure: None,
+    })
 }
 
 async fn dispatch(
@@ -93,9 +100,11 @@ async fn dispatch(
         Command::AcknowledgeQueue { device, up_to } => {
             write::acknowledge_queue::run(work, device, up_to).await
         }
-        Command::Greeted { peer, stream_epoch } => {
-            write::greeted::run(work, peer, stream_epoch).await
-        }
+        Command::Greeted {
+            peer,
+            stream_epoch,
+            begins_after,
+        } => write::greeted::run(work, peer, stream_epoch, begins_after).await,
         Command::Receive(batch) => write::receive::run(work, batch).await,
         Command::Acknowledge { peer, up_to } => write::acknowledge::run(work, peer, up_to).await,
         Command::BeginEpoch { peer, stream_epoch } => {

@@ -139,9 +139,6 @@ pub trait Read: Send {
         page: Page,
     ) -> Result<Vec<(u64, Vec<u8>)>, StoreFault>;
 
-    /// How many items are owed to a peer.
-    async fn owed_count(&mut self, peer: &ServerDid) -> Result<u64, StoreFault>;
-
     /// The distinct rooms of which entries are owed to a peer, up to a number, in ascending order.
     async fn owed_rooms(&mut self, peer: &ServerDid, up_to: u64)
     -> Result<Vec<RoomId>, StoreFault>;

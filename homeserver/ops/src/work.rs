@@ -215,7 +215,6 @@ impl<'a> Work<'a> {
             | Change::DropEpochs { .. }
             | Change::Owe { .. }
             | Change::DropOwed { .. }
-            | Change::Renumber { .. }
             | Change::Enqueue(_)
             | Change::DropQueued { .. }
             | Change::Park(_)

@@ -1,4 +1,4 @@
-//! What is owed to a peer is numbered anew, under a stream epoch that the peer has not seen.
+//! A new stream epoch towards a peer begins.
 
 use entente_homeserver_core::acknowledge::begin_epoch;
 use entente_identity::ServerDid;
@@ -9,7 +9,6 @@ use crate::work::Work;
 
 pub(crate) async fn run(work: &mut Work<'_>, peer: ServerDid, stream_epoch: u64) -> Outcome {
     let row = work.peer(&peer).await?;
-    let owed = work.tx().await?.owed_count(&peer).await?;
-    let decision = begin_epoch(&row, stream_epoch, owed);
+    let decision = begin_epoch(&row, stream_epoch);
     Ok(Ok(Answer::Peer(work.record(decision).await?)))
 }

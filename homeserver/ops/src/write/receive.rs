@@ -20,6 +20,8 @@ use crate::work::Work;
 const MAX_PARKED: u64 = 10_000;
 /// What a peer with too many parked items is told, in milliseconds.
 const PARKED_RETRY_MS: u32 = 5_000;
+/// What the sender of a batch after one that was not taken is told, in milliseconds.
+const GAP_RETRY_MS: u32 = 50;
 
 pub(crate) async fn run(work: &mut Work<'_>, batch: VerifiedBatch) -> Outcome {
     let row = work.peer(&batch.origin).await?;
@@ -31,7 +33,11 @@ pub(crate) async fn run(work: &mut Work<'_>, batch: VerifiedBatch) -> Outcome {
                 last_in: row.incoming.last,
             })));
         }
-        Intake::Gap { .. } | Intake::OtherEpoch => return refuse(FaultCode::PeerMisbehaved),
+        Intake::Gap { .. } => {
+            let retry_after_ms = GAP_RETRY_MS;
+            return Ok(Ok(Answer::Received(RelayReply::Busy { retry_after_ms })));
+        }
+        Intake::OtherEpoch => return refuse(FaultCode::PeerMisbehaved),
     };
     let mut parked = None;
     let count = batch.items.len() - skip;
