@@ -29,6 +29,7 @@ pub struct CheckedBundle {
     pending: Vec<Seq>,
     checked: CheckedCommit,
     next: EpochRow,
+    time: UnixMillis,
 }
 
 /// Whose commit it is: the device, and the server that vouches for it.
@@ -97,6 +98,7 @@ pub fn check(
         next: epoch_row(&checked.next, bundle.group_info.clone()),
         request,
         checked,
+        time: now,
     })
 }
 
@@ -149,7 +151,8 @@ impl CheckedBundle {
         &self.checked.welcome_refs
     }
 
-    /// Orders the commit; `routes` says where each Welcome goes.
+    /// Orders the commit; `routes` says where each Welcome goes. The entry bears the time of the check:
+    /// members judge a ticket by that very time, so that nobody disagrees about its end.
     ///
     /// # Errors
     /// [`FaultCode::WrongEpoch`] when the room has moved since the check; [`FaultCode::CommitRefused`]
@@ -160,7 +163,6 @@ impl CheckedBundle {
         origin: &ServerDid,
         room: &RoomRow,
         routes: Vec<WelcomeRoute>,
-        now: UnixMillis,
     ) -> Result<Decision<Ordered>, FaultCode> {
         if room.epoch != self.epoch || room.pending != self.pending {
             return Err(FaultCode::WrongEpoch);
@@ -184,7 +186,7 @@ impl CheckedBundle {
             followers: with(&room.followers, &after),
             ..room.clone()
         };
-        let (mut decision, mut next) = append(&before, draft, now);
+        let (mut decision, mut next) = append(&before, draft, self.time);
         next.epoch = self.next.epoch;
         next.pending = Vec::new();
         next.followers = after;

@@ -1,2 +1,10 @@
-//! entente-homeserver
-fn main() {}
+//! The program `entente-homeserver`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use entente_homeserver::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

@@ -19,7 +19,7 @@ pub(crate) async fn run(work: &mut Work<'_>, origin: ServerDid, bundle: CheckedB
         return refuse(FaultCode::NoSuchRoom);
     };
     let routes = routes(work, &bundle).await?;
-    match bundle.order(&me, &origin, &room, routes, work.now) {
+    match bundle.order(&me, &origin, &room, routes) {
         Ok(decision) => Ok(Ok(Answer::Ordered(work.record(decision).await?))),
         Err(code) => refuse(code),
     }

@@ -1,0 +1,66 @@
+//! The admin address: health for the machine's own eyes, in plain HTTP on loopback.
+//!
+//! `/healthz` answers while the process runs; `/readyz` answers 200 once it takes work and 503 with the
+//! reason before and while it cannot.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower::timeout::TimeoutLayer;
+use tower::{BoxError, ServiceBuilder};
+
+/// Longest time for one answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whether the server takes work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Not yet, or not any more.
+    NotReady(String),
+    /// It does.
+    Ready,
+}
+
+/// Binds the admin address.
+///
+/// # Errors
+/// The address is taken or not ours.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    if !address.ip().is_loopback() {
+        tracing::warn!("the admin address is not on loopback: others can see the server's health");
+    }
+    TcpListener::bind(address).await
+}
+
+/// Serves until the process ends.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve(listener: TcpListener, ready: watch::Receiver<Readiness>) -> io::Result<()> {
+    let pipeline = ServiceBuilder::new()
+        .layer(axum::error_handling::HandleErrorLayer::new(
+            |_: BoxError| async { (StatusCode::SERVICE_UNAVAILABLE, "took too long\n") },
+        ))
+        .layer(TimeoutLayer::new(TIMEOUT));
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .layer(pipeline)
+        .with_state(Arc::new(ready));
+    axum::serve(listener, router).await
+}
+
+async fn readyz(State(ready): State<Arc<watch::Receiver<Readiness>>>) -> (StatusCode, String) {
+    match &*ready.borrow() {
+        Readiness::Ready => (StatusCode::OK, "ready\n".to_owned()),
+        Readiness::NotReady(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}

@@ -1,0 +1,131 @@
+//! The command line of `entente-homeserver`.
+//!
+//! Every command returns its exit code: 0 done or healthy, 1 not. What people read goes to standard
+//! output, what went wrong to standard error. To add a command: a variant here and a file beside.
+
+mod check;
+mod health;
+mod init;
+mod keys;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use entente_identity::Domain;
+
+use crate::config::{Config, process_environment};
+
+/// Runs an organization's Entente homeserver.
+#[derive(Debug, Parser)]
+#[command(name = "entente-homeserver", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a new server: its data folder, its keys and its configuration file.
+    Init(InitArgs),
+    /// Run the server.
+    Serve(ConfigArgs),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look at the server's keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Ask the running server whether it is ready; exits with 0 if so.
+    Health(ConfigArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Check the configuration and the files that it names, without starting.
+    Check(ConfigArgs),
+    /// Print a configuration with every setting and its documentation.
+    Example,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Show the public keys.
+    Show(ConfigArgs),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration file; without one, all settings come from the environment.
+    #[arg(long, value_name = "FILE", env = "ENTENTE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct InitArgs {
+    /// The organization's domain; it can never be changed.
+    #[arg(long)]
+    domain: Domain,
+    /// The folder for keys and database.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// The configuration file to write [default: homeserver.toml in the data folder].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// UDP address for clients and other servers.
+    #[arg(long, value_name = "ADDRESS")]
+    listen_quic: Option<SocketAddr>,
+    /// TCP address for DID documents.
+    #[arg(long, value_name = "ADDRESS")]
+    listen_https: Option<SocketAddr>,
+    /// TCP address for health checks.
+    #[arg(long, value_name = "ADDRESS")]
+    listen_admin: Option<SocketAddr>,
+    /// The host that others connect to [default: the domain].
+    #[arg(long, value_name = "HOST")]
+    public_host: Option<Domain>,
+    /// The UDP port that others connect to [default: the port of the UDP address].
+    #[arg(long, value_name = "PORT")]
+    public_port: Option<u16>,
+    /// PEM file with the HTTPS certificate.
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+    /// PEM file with the certificate's key.
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let done = match self.command {
+            Command::Init(args) => init::run(&args),
+            Command::Serve(args) => load(&args).and_then(serve::run),
+            Command::Config(ConfigCommand::Check(args)) => {
+                load(&args).and_then(|config| check::run(&config, args.json))
+            }
+            Command::Config(ConfigCommand::Example) => check::example(),
+            Command::Keys(KeysCommand::Show(args)) => {
+                load(&args).and_then(|config| keys::run(&config, args.json))
+            }
+            Command::Health(args) => load(&args).and_then(|config| health::run(&config, args.json)),
+        };
+        done.unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        })
+    }
+}
+
+fn load(args: &ConfigArgs) -> anyhow::Result<Config> {
+    Ok(Config::load(args.config.as_deref(), process_environment())?)
+}

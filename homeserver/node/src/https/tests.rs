@@ -1,0 +1,271 @@
+//! The edge on a real socket, spoken to byte by byte.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+
+use entente_identity::{
+    Device, DeviceId, DeviceRole, HomeRecord, HpkePublicKey, ServerDid, ServerDocument,
+    ServiceEndpoint, SigningKey, UnixMillis, UserDocument, first_device_list,
+};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::*;
+use crate::config::Tls;
+
+const NOW: UnixMillis = UnixMillis(1_000_000);
+
+struct Edge {
+    address: SocketAddr,
+    roots: RootCertStore,
+    handle: Handle<SocketAddr>,
+    _folder: tempfile::TempDir,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+fn alice() -> entente_identity::AccountClaim {
+    let root = SigningKey::from_seed(&[1; 32]);
+    let device = Device {
+        id: DeviceId([2; 16]),
+        signature_key: SigningKey::from_seed(&[2; 32]).public(),
+        hpke_key: HpkePublicKey([3; 32]),
+        role: DeviceRole::Manager,
+    };
+    entente_identity::AccountClaim {
+        account: entente_identity::AccountDid::new(root.public()),
+        device_list: first_device_list(&root, vec![device], NOW),
+        signer_chain: Vec::new(),
+        home_record: HomeRecord::first(&root, "alice@org-a.test".parse().expect("ok"), NOW),
+    }
+}
+
+fn documents() -> Documents {
+    let service = |alpn: &str| ServiceEndpoint {
+        host: "org-a.test".parse().expect("a domain"),
+        port: 8448,
+        alpn: alpn.to_owned(),
+    };
+    let server = ServerDocument {
+        did: "did:web:org-a.test".parse().expect("a DID"),
+        keys: vec![SigningKey::from_seed(&[7; 32]).public()],
+        federation: service("entente-federation/1"),
+        client: service("entente-client/1"),
+        first_key_document_hash: [9; 32],
+    };
+    let directory: Directory = Arc::new(|local| {
+        Box::pin(async move {
+            match local.as_str() {
+                "alice" => Ok(Some(alice())),
+                // A row that is about somebody else is never published under this name.
+                "mallory" => Ok(Some(alice())),
+                "slow" => std::future::pending().await,
+                _ => Ok(None),
+            }
+        })
+    });
+    Documents::new(&server, directory)
+}
+
+/// Starts an edge with a certificate of its own.
+async fn edge() -> Edge {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = rcgen::generate_simple_self_signed(vec!["org-a.test".to_owned()]).expect("made");
+    let settings = Tls {
+        certificate: folder.path().join("cert.pem"),
+        key: folder.path().join("key.pem"),
+    };
+    std::fs::write(&settings.certificate, made.cert.pem()).expect("written");
+    std::fs::write(&settings.key, made.signing_key.serialize_pem()).expect("written");
+    let wide = tls_config(&settings).expect_err("the key is readable by all");
+    assert!(wide.to_string().contains("chmod"), "{wide}");
+    let mode = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&settings.key, mode).expect("changed");
+    let tls = tls_config(&settings).expect("a certificate");
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let edge = HttpsEdge::bind(any, tls, documents()).expect("bound");
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a root");
+    let handle = Handle::new();
+    let address = edge.address();
+    tokio::spawn(edge.serve(handle.clone()));
+    Edge {
+        address,
+        roots,
+        handle,
+        _folder: folder,
+    }
+}
+
+impl Edge {
+    fn connect(&self) -> StreamOwned<ClientConnection, TcpStream> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(self.roots.clone())
+            .with_no_client_auth();
+        let name = ServerName::try_from("org-a.test").expect("a name");
+        let tls = ClientConnection::new(Arc::new(config), name).expect("a connection");
+        let tcp = TcpStream::connect(self.address).expect("connected");
+        tcp.set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("set");
+        StreamOwned::new(tls, tcp)
+    }
+
+    /// Sends a request's text and reads the answer to its end.
+    fn ask_raw(&self, request: &str) -> Answer {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut text = Vec::new();
+        let mut buffer = [0; 4096];
+        // What has come counts; a connection that is cut ends it as an orderly close does.
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            text.extend_from_slice(&buffer[..read]);
+        }
+        let text = String::from_utf8(text).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        Answer {
+            status: head
+                .get(9..12)
+                .and_then(|code| code.parse().ok())
+                .unwrap_or(0),
+            head: head.to_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask_raw(&format!(
+            "GET {path} HTTP/1.1\r\nHost: org-a.test\r\nConnection: close\r\n\r\n"
+        ))
+    }
+}
+
+/// Runs a blocking client against a fresh edge.
+async fn with_edge(client: impl FnOnce(&Edge) + Send + 'static) {
+    let edge = edge().await;
+    let handle = edge.handle.clone();
+    tokio::task::spawn_blocking(move || client(&edge))
+        .await
+        .expect("the client's checks");
+    handle.shutdown();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_are_what_their_readers_expect() {
+    with_edge(|edge| {
+        let answer = edge.get("/.well-known/did.json");
+        assert_eq!(answer.status, 200);
+        assert!(
+            answer.head.contains("content-type: application/did+json"),
+            "{}",
+            answer.head
+        );
+        let did: ServerDid = "did:web:org-a.test".parse().expect("a DID");
+        let document = ServerDocument::parse(&did, answer.body.as_bytes()).expect("a document");
+        assert_eq!(document.federation.port, 8448);
+        let answer = edge.get("/u/alice/did.json");
+        let handle = "alice@org-a.test".parse().expect("a handle");
+        let document = UserDocument::parse(&handle, answer.body.as_bytes()).expect("a document");
+        assert_eq!(document.account.claim, alice());
+        assert_eq!(edge.get("/healthz").body, "ok\n");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_not_there_gets_the_same_answer() {
+    with_edge(|edge| {
+        let expected = edge.get("/u/nobody/did.json");
+        assert_eq!(expected.status, 404);
+        for path in [
+            "/u/mallory/did.json",
+            "/u/Alice/did.json",
+            "/u/..%2f..%2fetc/did.json",
+            "/u//did.json",
+            "/u/a%00b/did.json",
+            "/other",
+            "/",
+        ] {
+            let answer = edge.get(path);
+            let without_date = |head: &str| {
+                let lines = head.lines().filter(|line| !line.starts_with("date:"));
+                lines.map(str::to_owned).collect::<Vec<_>>()
+            };
+            assert_eq!(
+                without_date(&answer.head),
+                without_date(&expected.head),
+                "{path}"
+            );
+            assert_eq!(answer.body, expected.body, "{path}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_carries_the_security_headers() {
+    with_edge(|edge| {
+        for path in ["/.well-known/did.json", "/none", "/healthz"] {
+            let head = edge.get(path).head;
+            for header in [
+                "x-content-type-options: nosniff",
+                "content-security-policy: default-src 'none'",
+                "strict-transport-security: max-age",
+                "referrer-policy: no-referrer",
+            ] {
+                assert!(head.contains(header), "{path}: {head}");
+            }
+            assert!(!head.contains("server:"), "{head}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_can_be_read_two_ways_are_refused() {
+    with_edge(|edge| {
+        let close = "Connection: close\r\n\r\n";
+        for (name, request) in [
+            ("absolute form", "GET https://other.test/healthz HTTP/1.1\r\nHost: org-a.test\r\n"),
+            ("two hosts", "GET /healthz HTTP/1.1\r\nHost: org-a.test\r\nHost: org-b.test\r\n"),
+            ("no host", "GET /healthz HTTP/1.1\r\n"),
+            ("a body", "GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"),
+            ("two lengths", "GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 4\r\n"),
+            ("chunked", "GET /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"),
+            (
+                "both lengths",
+                "GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+            ),
+        ] {
+            assert_eq!(edge.ask_raw(&format!("{request}{close}")).status, 400, "{name}");
+        }
+        let post = "POST /healthz HTTP/1.1\r\nHost: org-a.test\r\nContent-Length: 0\r\n";
+        assert_eq!(edge.ask_raw(&format!("{post}{close}")).status, 405);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_and_slow_requests_end() {
+    with_edge(|edge| {
+        let long = "a".repeat(20_000);
+        let request = format!("GET /{long} HTTP/1.1\r\nHost: org-a.test\r\n\r\n");
+        let status = edge.ask_raw(&request).status;
+        assert!([0, 414, 431].contains(&status), "{status}");
+        let many = "X-A: 1\r\n".repeat(200);
+        let request = format!("GET / HTTP/1.1\r\nHost: org-a.test\r\n{many}\r\n");
+        assert_eq!(edge.ask_raw(&request).status, 431);
+        let begun = std::time::Instant::now();
+        assert_eq!(edge.get("/u/slow/did.json").status, 503);
+        edge.ask_raw("GET /healthz HTTP/1.1\r\nHost: ");
+        assert!(begun.elapsed() < 4 * REQUEST_TIMEOUT);
+    })
+    .await;
+}
