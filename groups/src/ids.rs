@@ -40,24 +40,12 @@ pub struct Epoch(pub u64);
 
 /// A leaf of the ratchet tree, counted from the left.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    TlsSize,
-    TlsSerialize,
-    TlsDeserialize,
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, TlsSize, TlsSerialize, TlsDeserialize,
 )]
 pub struct LeafIndex(pub u32);
 
 /// Names a KeyPackage: its hash under the suite's hash function (RFC 9420 §5.2).
-#[derive(
-    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, TlsSize, TlsSerialize, TlsDeserialize,
-)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct KeyPackageRef(Vec<u8>);
 
 /// Why a text or a byte string is no id.

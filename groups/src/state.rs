@@ -39,6 +39,9 @@ pub(crate) enum EntryKind {
     Psk = 0x12,
 }
 
+/// A stored row: key and value.
+pub(crate) type Row = (Vec<u8>, Vec<u8>);
+
 /// Rows to write and rows to delete; secret.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StateDelta {
@@ -98,7 +101,10 @@ impl StateDelta {
     /// Bytes to be written, keys included.
     #[must_use]
     pub fn written_bytes(&self) -> usize {
-        self.puts.iter().map(|(key, value)| key.len() + value.len()).sum()
+        self.puts
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum()
     }
 }
 
@@ -159,7 +165,11 @@ impl GroupState {
     #[must_use]
     pub fn total_bytes(&self) -> usize {
         let cells = self.cells.borrow();
-        cells.values.iter().map(|(key, value)| key.len() + value.len()).sum()
+        cells
+            .values
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum()
     }
 
     pub(crate) fn read(&self, key: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
@@ -173,7 +183,9 @@ impl GroupState {
     }
 
     pub(crate) fn write(&self, key: Vec<u8>, value: Vec<u8>) {
-        self.cells.borrow_mut().set(key, Some(Zeroizing::new(value)));
+        self.cells
+            .borrow_mut()
+            .set(key, Some(Zeroizing::new(value)));
     }
 
     pub(crate) fn delete(&self, key: &[u8]) {
@@ -251,7 +263,9 @@ impl Cells {
                 None if before.is_none() => {}
                 None => {
                     let chunks = self.chunks.remove(&key).unwrap_or_default();
-                    delta.deletes.extend(chunks.iter().map(|row| chunk_key(row.id)));
+                    delta
+                        .deletes
+                        .extend(chunks.iter().map(|row| chunk_key(row.id)));
                     delta.deletes.push(key);
                 }
             }
@@ -269,7 +283,9 @@ impl Cells {
         let old = self.chunks.remove(&key).unwrap_or_default();
         let grain = grain_of(&key).filter(|grain| value.len() > grain.whole);
         let Some(grain) = grain else {
-            delta.deletes.extend(old.iter().map(|row| chunk_key(row.id)));
+            delta
+                .deletes
+                .extend(old.iter().map(|row| chunk_key(row.id)));
             delta.puts.push((key, [&[0], value].concat()));
             return;
         };
@@ -354,7 +370,11 @@ impl fmt::Debug for StateDelta {
 
 impl fmt::Debug for GroupState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GroupState({} entries)", self.cells.borrow().values.len())
+        write!(
+            f,
+            "GroupState({} entries)",
+            self.cells.borrow().values.len()
+        )
     }
 }
 
@@ -421,9 +441,17 @@ mod tests {
         let delta = state.take_delta();
         assert!(delta.written_bytes() < 5_000, "{}", delta.written_bytes());
         table.apply(delta);
-        let rows: usize = table.0.iter().filter(|(key, _)| key[0] == CHUNK).map(|(_, v)| v.len()).sum();
+        let rows: usize = table
+            .0
+            .iter()
+            .filter(|(key, _)| key[0] == CHUNK)
+            .map(|(_, v)| v.len())
+            .sum();
         assert_eq!(rows, value.len());
-        assert_eq!(GroupState::from_rows(state.to_rows()).map(|s| values(&s)), Ok(values(&state)));
+        assert_eq!(
+            GroupState::from_rows(state.to_rows()).map(|s| values(&s)),
+            Ok(values(&state))
+        );
     }
 
     #[test]

@@ -108,6 +108,10 @@ mod tests {
         }
         let accepted = (0..=u16::MAX).filter(|c| Suite::from_code_point(*c).is_ok());
         assert_eq!(accepted.collect::<Vec<_>>(), [0x0001, 0x004e]);
-        assert!("MLS_128_DHKEMP256_AES128GCM_SHA256_P256".parse::<Suite>().is_err());
+        assert!(
+            "MLS_128_DHKEMP256_AES128GCM_SHA256_P256"
+                .parse::<Suite>()
+                .is_err()
+        );
     }
 }

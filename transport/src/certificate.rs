@@ -88,7 +88,9 @@ pub(crate) enum CertificateFault {
 ///
 /// # Errors
 /// The bytes are no certificate, or its key is of another kind or degenerate.
-pub(crate) fn certified_key(certificate: &CertificateDer<'_>) -> Result<PublicKey, CertificateFault> {
+pub(crate) fn certified_key(
+    certificate: &CertificateDer<'_>,
+) -> Result<PublicKey, CertificateFault> {
     let parsed = rustls::server::ParsedCertificate::try_from(certificate)
         .map_err(|error| CertificateFault::Encoding(error.to_string()))?;
     let spki = parsed.subject_public_key_info();

@@ -70,6 +70,8 @@ impl StreamCode {
     pub const BROKEN: Self = Self(2);
     /// This side does not serve such streams on such a connection.
     pub const REFUSED: Self = Self(3);
+    /// Too many large frames or flows at once on this connection; try again.
+    pub const CROWDED: Self = Self(4);
 
     /// The number on the wire.
     #[must_use]
@@ -97,6 +99,7 @@ impl fmt::Display for StreamCode {
             Self::TIMED_OUT => "timed out",
             Self::BROKEN => "broken framing",
             Self::REFUSED => "refused",
+            Self::CROWDED => "crowded",
             Self(number) => return write!(f, "code {number}"),
         };
         f.write_str(name)
@@ -149,9 +152,9 @@ impl From<quinn::ConnectionError> for CloseReason {
                 code: CloseCode(close.error_code.into_inner()),
                 reason: String::from_utf8_lossy(&close.reason).into_owned(),
             },
-            E::ConnectionClosed(close) => {
-                transport_reason(close.error_code, || String::from_utf8_lossy(&close.reason).into())
-            }
+            E::ConnectionClosed(close) => transport_reason(close.error_code, || {
+                String::from_utf8_lossy(&close.reason).into()
+            }),
             E::TransportError(error) => transport_reason(error.code, || error.reason.clone()),
             E::VersionMismatch | E::CidsExhausted => Self::Transport(error.to_string()),
         }

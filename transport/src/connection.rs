@@ -1,17 +1,21 @@
 //! One QUIC connection: who is at the other end, and the streams on it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
 
 use entente_identity::PublicKey;
 use quinn::crypto::rustls::HandshakeData;
 use rustls_pki_types::CertificateDer;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::certificate::certified_key;
 use crate::close::{CloseCode, CloseReason};
 use crate::incoming::PendingStream;
-use crate::limits::FEDERATION_WINDOW_BYTES;
+use crate::limits::{
+    CLIENT_WINDOW_BYTES, FEDERATION_WINDOW_BYTES, FLOWS_MAX, FRAME_MAX_BYTES, LARGE_FRAMES_MAX,
+    STRANGER_FRAME_MAX_BYTES, STREAMS_MAX,
+};
 use crate::stream::{FrameReader, FrameWriter, StreamFault};
 use crate::tls;
 
@@ -53,21 +57,31 @@ pub enum Side {
 /// A connection whose handshake is complete. Clones are handles to the same connection.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    quic: quinn::Connection,
-    facts: Arc<Facts>,
+    inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Facts {
+struct Inner {
+    quic: quinn::Connection,
     link: Link,
     side: Side,
     peer_key: Option<PublicKey>,
     first_address: SocketAddr,
+    large_frames: Arc<Semaphore>,
+    flows: Arc<Semaphore>,
+    /// A dialled server is trusted by its pinned key, a dialling peer when [`Connection::trust`]
+    /// says so. The place among the strangers is free from then on.
+    trust: OnceLock<()>,
+    stranger: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Connection {
     /// Judges a connection that a peer opened; one that breaks the rules is closed with the reason.
-    pub(crate) fn accepted(quic: quinn::Connection) -> Result<Self, CloseCode> {
+    /// It counts as a stranger, in `place`, until it is trusted.
+    pub(crate) fn accepted(
+        quic: quinn::Connection,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Self, CloseCode> {
         let refuse = |code: CloseCode| {
             quic.close(code.into(), code.to_string().as_bytes());
             code
@@ -79,40 +93,50 @@ impl Connection {
                 Some(shown_key(&quic).ok_or_else(|| refuse(CloseCode::NO_CERTIFICATE))?)
             }
         };
-        if link == Link::Federation {
-            quic.set_receive_window(FEDERATION_WINDOW_BYTES.into());
-        }
-        Ok(Self::new(quic, link, Side::Accepted, peer_key))
+        let connection = Self::new(quic, link, Side::Accepted, peer_key);
+        *connection.stranger_place() = Some(place);
+        Ok(connection)
     }
 
     /// Wraps a connection that this side opened to a server that showed `server_key`.
     pub(crate) fn dialled(quic: quinn::Connection, link: Link, server_key: PublicKey) -> Self {
-        Self::new(quic, link, Side::Dialled, Some(server_key))
+        let connection = Self::new(quic, link, Side::Dialled, Some(server_key));
+        connection.inner.trust.get_or_init(|| ());
+        connection
     }
 
     fn new(quic: quinn::Connection, link: Link, side: Side, peer_key: Option<PublicKey>) -> Self {
-        let facts = Facts {
+        let inner = Inner {
+            first_address: quic.remote_address(),
+            quic,
             link,
             side,
             peer_key,
-            first_address: quic.remote_address(),
+            large_frames: Arc::new(Semaphore::new(LARGE_FRAMES_MAX)),
+            flows: Arc::new(Semaphore::new(FLOWS_MAX)),
+            trust: OnceLock::new(),
+            stranger: Mutex::new(None),
         };
         Self {
-            quic,
-            facts: Arc::new(facts),
+            inner: Arc::new(inner),
         }
+    }
+
+    /// A handle that does not keep the connection open.
+    pub(crate) fn downgrade(&self) -> WeakConnection {
+        WeakConnection(Arc::downgrade(&self.inner))
     }
 
     /// The protocol spoken.
     #[must_use]
     pub fn link(&self) -> Link {
-        self.facts.link
+        self.inner.link
     }
 
     /// Who opened it.
     #[must_use]
     pub fn side(&self) -> Side {
-        self.facts.side
+        self.inner.side
     }
 
     /// The key that the peer proved to hold in the handshake: a server's federation key. `None` for
@@ -120,19 +144,67 @@ impl Connection {
     /// [`Self::channel_binding`].
     #[must_use]
     pub fn peer_key(&self) -> Option<PublicKey> {
-        self.facts.peer_key
+        self.inner.peer_key
     }
 
     /// The peer's address now; a client may roam.
     #[must_use]
     pub fn remote_address(&self) -> SocketAddr {
-        self.quic.remote_address()
+        self.inner.quic.remote_address()
     }
 
     /// Smoothed round trip time.
     #[must_use]
     pub fn round_trip(&self) -> Duration {
-        self.quic.rtt()
+        self.inner.quic.rtt()
+    }
+
+    /// Grants the peer of an accepted connection what only known peers get: longer frames, more
+    /// streams, larger windows, and to stay longer than [`crate::AdmissionLimits::trust_within`]. To be
+    /// called once its login or greeting holds.
+    pub fn trust(&self) {
+        self.inner.trust.get_or_init(|| {
+            let window_bytes = match self.inner.link {
+                Link::Client => CLIENT_WINDOW_BYTES,
+                Link::Federation => FEDERATION_WINDOW_BYTES,
+            };
+            self.inner.quic.set_receive_window(window_bytes.into());
+            self.inner
+                .quic
+                .set_max_concurrent_bi_streams(STREAMS_MAX.into());
+            *self.stranger_place() = None;
+        });
+    }
+
+    /// Whether the peer is known, on this side, to be who it should be.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.inner.trust.get().is_some()
+    }
+
+    fn stranger_place(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.inner.stranger.lock().expect("no holder panics")
+    }
+
+    /// Longest frame that is taken from the peer now.
+    pub(crate) fn frame_limit(&self) -> usize {
+        if self.is_trusted() {
+            FRAME_MAX_BYTES
+        } else {
+            STRANGER_FRAME_MAX_BYTES
+        }
+    }
+
+    /// A place for one large frame of a peer's call, if one is free.
+    pub(crate) fn large_frame_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.large_frames)
+            .try_acquire_owned()
+            .ok()
+    }
+
+    /// A place for one flow of the peer, if one is free.
+    pub(crate) fn flow_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.inner.flows).try_acquire_owned().ok()
     }
 
     /// Name of the key exchange group of the handshake.
@@ -147,40 +219,44 @@ impl Connection {
     /// # Panics
     /// Never: the exporter fails only before the handshake and beyond 255 hash lengths.
     #[must_use]
-    pub fn channel_binding(&self, label: &str, context: &[u8]) -> [u8; 32] {
+    pub fn channel_binding(&self, label: &[u8], context: &[u8]) -> [u8; 32] {
         let mut output = [0; 32];
-        self.quic
-            .export_keying_material(&mut output, label.as_bytes(), context)
+        self.inner
+            .quic
+            .export_keying_material(&mut output, label, context)
             .expect("the handshake is complete and 32 bytes are few");
         output
     }
 
     /// Waits for the peer to open a stream. What kind it is comes with its first bytes: call
-    /// [`PendingStream::opened`] in a task of the stream's own, as a peer may be slow to send them.
+    /// [`PendingStream::open`] in a task of the stream's own, as a peer may be slow to send them.
     ///
     /// # Errors
     /// The connection has ended.
     pub async fn accept(&self) -> Result<PendingStream, CloseReason> {
-        let (send, recv) = self.quic.accept_bi().await?;
+        let (send, recv) = self.inner.quic.accept_bi().await?;
         self.check_address()?;
-        let reader = FrameReader::new(recv, self.clone());
+        let reader = FrameReader::of_theirs(recv, self.clone());
         Ok(PendingStream::new(FrameWriter::new(send), reader))
     }
 
     /// Opens a stream; waits while the peer's limit of open streams is reached.
     pub(crate) async fn open(&self) -> Result<(FrameWriter, FrameReader), StreamFault> {
-        let opened = self.quic.open_bi().await;
+        let opened = self.inner.quic.open_bi().await;
         let (send, recv) = opened.map_err(|error| StreamFault::ConnectionLost(error.into()))?;
-        let reader = FrameReader::new(recv, self.clone());
+        let reader = FrameReader::of_ours(recv, self.clone());
         Ok((FrameWriter::new(send), reader))
     }
 
     /// A federation link stays where it was authenticated: checked whenever something arrives.
     pub(crate) fn check_address(&self) -> Result<(), CloseReason> {
-        if self.facts.link == Link::Federation
-            && self.quic.remote_address() != self.facts.first_address
+        if self.inner.link == Link::Federation
+            && self.inner.quic.remote_address() != self.inner.first_address
         {
-            self.close(CloseCode::ADDRESS_CHANGED, "a federation link does not migrate");
+            self.close(
+                CloseCode::ADDRESS_CHANGED,
+                "a federation link does not migrate",
+            );
             return Err(CloseReason::Here);
         }
         Ok(())
@@ -188,18 +264,28 @@ impl Connection {
 
     /// Closes the connection at once. What streams have not yet delivered is lost.
     pub fn close(&self, code: CloseCode, reason: &str) {
-        self.quic.close(code.into(), reason.as_bytes());
+        self.inner.quic.close(code.into(), reason.as_bytes());
     }
 
     /// Waits for the end of the connection.
     pub async fn closed(&self) -> CloseReason {
-        self.quic.closed().await.into()
+        self.inner.quic.closed().await.into()
     }
 
     /// How the connection ended, if it has.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {
-        self.quic.close_reason().map(Into::into)
+        self.inner.quic.close_reason().map(Into::into)
+    }
+}
+
+/// A handle that does not keep its connection open.
+pub(crate) struct WeakConnection(Weak<Inner>);
+
+impl WeakConnection {
+    /// The connection, if somebody still holds it.
+    pub(crate) fn upgrade(&self) -> Option<Connection> {
+        self.0.upgrade().map(|inner| Connection { inner })
     }
 }
 

@@ -100,6 +100,12 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Moves to another socket, as a roaming device does.
+    #[cfg(test)]
+    pub(crate) fn rebind(&self, socket: UdpSocket) {
+        self.inner.quic.rebind(socket).expect("a bound socket");
+    }
+
     /// The next connection whose handshake is complete, or `None` once the endpoint is closed.
     pub async fn accept(&self) -> Option<Connection> {
         self.inner.accepted.lock().await.recv().await
@@ -136,10 +142,21 @@ impl Endpoint {
         server_name: &str,
         pins: &[PublicKey],
     ) -> Result<Connection, ConnectError> {
-        let identity = self.inner.identity.read().expect("no holder panics").clone();
+        let identity = self
+            .inner
+            .identity
+            .read()
+            .expect("no holder panics")
+            .clone();
         let identity = identity.ok_or(ConnectError::NoIdentity)?;
-        self.dial(Link::Federation, address, server_name, pins, Some(&identity))
-            .await
+        self.dial(
+            Link::Federation,
+            address,
+            server_name,
+            pins,
+            Some(&identity),
+        )
+        .await
     }
 
     async fn dial(
@@ -177,7 +194,8 @@ impl Endpoint {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.quic.close(CloseCode::SHUTDOWN.into(), b"endpoint dropped");
+        self.quic
+            .close(CloseCode::SHUTDOWN.into(), b"endpoint dropped");
     }
 }
 

@@ -1,21 +1,44 @@
 //! Streams that the peer opened, on their way to being calls or flows.
 
 use bytes::Bytes;
+use entente_protocol::call::{ClientRequest, PeerRequest};
+use entente_protocol::flow::{SubmitFrame, SubmitReply, SyncEvent, SyncRequest};
+use entente_protocol::relay::{Batch, RelayReply};
+use entente_schemas::flows_capnp::FlowKind;
 use tokio::time::timeout;
 
+use crate::call::{IncomingCall, Responder};
 use crate::close::StreamCode;
+use crate::connection::Link;
+use crate::flow::{FlowReceiver, FlowSender};
 use crate::limits::{CALL_LIMIT, OPENING_LIMIT};
 use crate::opening::Opening;
 use crate::stream::{FrameReader, FrameWriter, StreamFault};
+use crate::wire::{Request, WireFault};
 
-/// A stream that has not yet said what it is. Dropping it refuses it.
+/// A stream that the peer opened and that has not yet said what it is. Dropping it refuses it.
 #[derive(Debug)]
 pub struct PendingStream {
     writer: FrameWriter,
     reader: FrameReader,
 }
 
-/// A stream that has said what it is.
+/// What the peer wants.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A device calls.
+    ClientCall(Box<IncomingCall<ClientRequest>>),
+    /// Another homeserver calls.
+    PeerCall(Box<IncomingCall<PeerRequest>>),
+    /// A device begins to submit messages.
+    Submit(FlowSender<SubmitReply>, FlowReceiver<SubmitFrame>),
+    /// A device begins to sync.
+    Sync(FlowSender<SyncEvent>, FlowReceiver<SyncRequest>),
+    /// Another homeserver begins to relay items.
+    Relay(FlowSender<RelayReply>, FlowReceiver<Batch>),
+}
+
+/// A stream that has said what it is, in bytes.
 #[derive(Debug)]
 pub(crate) enum RawStream {
     Call {
@@ -35,6 +58,45 @@ impl PendingStream {
         Self { writer, reader }
     }
 
+    /// Waits for the stream to say what it is and, for a call, for the whole request. A request
+    /// that makes no sense is answered with a fault right here; the error is for the log.
+    ///
+    /// # Errors
+    /// The stream broke, was too slow, or asks for something that is not served on this link.
+    pub async fn open(self) -> Result<Incoming, StreamFault> {
+        let link = self.reader.connection().link();
+        match (link, self.read().await?) {
+            (
+                Link::Client,
+                RawStream::Call {
+                    method,
+                    request,
+                    writer,
+                },
+            ) => parse_call(method, &request, writer)
+                .await
+                .map(|call| Incoming::ClientCall(Box::new(call))),
+            (
+                Link::Federation,
+                RawStream::Call {
+                    method,
+                    request,
+                    writer,
+                },
+            ) => parse_call(method, &request, writer)
+                .await
+                .map(|call| Incoming::PeerCall(Box::new(call))),
+            (
+                link,
+                RawStream::Flow {
+                    kind,
+                    writer,
+                    reader,
+                },
+            ) => parse_flow(link, kind, writer, reader),
+        }
+    }
+
     /// Reads the opening and, of a call, the whole request.
     pub(crate) async fn read(mut self) -> Result<RawStream, StreamFault> {
         match self.read_parts().await {
@@ -49,11 +111,7 @@ impl PendingStream {
                 writer: self.writer,
                 reader: self.reader,
             }),
-            Err(fault) => {
-                self.reader.stop(fault.code());
-                self.writer.reset(fault.code());
-                Err(fault)
-            }
+            Err(fault) => Err(self.give_up_for(fault)),
         }
     }
 
@@ -69,8 +127,67 @@ impl PendingStream {
 
     /// Tells the peer that such a stream is not served here.
     pub fn refuse(mut self) {
-        self.reader.stop(StreamCode::REFUSED);
-        self.writer.reset(StreamCode::REFUSED);
+        self.give_up(StreamCode::REFUSED);
+    }
+
+    fn give_up_for(mut self, fault: StreamFault) -> StreamFault {
+        self.give_up(fault.code());
+        fault
+    }
+
+    fn give_up(&mut self, code: StreamCode) {
+        self.reader.stop(code);
+        self.writer.reset(code);
+    }
+}
+
+async fn parse_call<R: Request>(
+    method: u16,
+    request: &[u8],
+    writer: FrameWriter,
+) -> Result<IncomingCall<R>, StreamFault> {
+    let responder = Responder::new(method, writer);
+    match R::decode(method, request) {
+        Ok(request) => Ok(IncomingCall { request, responder }),
+        Err(fault) => {
+            responder.answer(Err(fault.to_refusal())).await?;
+            Err(fault.into())
+        }
+    }
+}
+
+fn parse_flow(
+    link: Link,
+    kind: u16,
+    writer: FrameWriter,
+    reader: FrameReader,
+) -> Result<Incoming, StreamFault> {
+    let stream = PendingStream { writer, reader };
+    let Some(place) = stream.reader.connection().flow_place() else {
+        return Err(stream.give_up_for(StreamFault::Crowded));
+    };
+    let (writer, reader) = (stream.writer, stream.reader.into_flow(place));
+    match (link, FlowKind::try_from(kind)) {
+        (Link::Client, Ok(FlowKind::Submit)) => Ok(Incoming::Submit(
+            FlowSender::new(writer),
+            FlowReceiver::new(reader),
+        )),
+        (Link::Client, Ok(FlowKind::Sync)) => Ok(Incoming::Sync(
+            FlowSender::new(writer),
+            FlowReceiver::new(reader),
+        )),
+        (Link::Federation, Ok(FlowKind::Relay)) => Ok(Incoming::Relay(
+            FlowSender::new(writer),
+            FlowReceiver::new(reader),
+        )),
+        (Link::Client | Link::Federation, Ok(_) | Err(_)) => {
+            PendingStream { writer, reader }.refuse();
+            let unknown = WireFault::Unknown {
+                field: "flow kind",
+                value: kind,
+            };
+            Err(unknown.into())
+        }
     }
 }
 

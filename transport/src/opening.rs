@@ -46,7 +46,10 @@ mod tests {
         }
         assert_eq!(Opening::Call { method: 0x0102 }.bytes(), [1, 0, 2, 1]);
         for bytes in [[0, 0, 0, 0], [3, 0, 0, 0], [1, 1, 0, 0]] {
-            assert_eq!(Opening::parse(bytes), Err(StreamFault::UnknownOpening(bytes)));
+            assert_eq!(
+                Opening::parse(bytes),
+                Err(StreamFault::UnknownOpening(bytes))
+            );
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::certificate::ServerIdentity;
 use crate::connection::Link;
 use crate::limits::{
     CLIENT_IDLE_LIMIT, CLIENT_KEEP_ALIVE, CLIENT_WINDOW_BYTES, FEDERATION_IDLE_LIMIT,
-    FEDERATION_KEEP_ALIVE, FEDERATION_WINDOW_BYTES, SEND_WINDOW_BYTES, STREAM_WINDOW_BYTES,
-    STREAMS_MAX,
+    FEDERATION_KEEP_ALIVE, FEDERATION_WINDOW_BYTES, SEND_WINDOW_BYTES, STRANGER_STREAMS_MAX,
+    STRANGER_WINDOW_BYTES, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use crate::tls::{self, TlsFault};
 
@@ -31,13 +31,15 @@ pub(crate) fn endpoint() -> EndpointConfig {
     config
 }
 
-/// For connections that others open. Which protocol they speak is not known before the handshake,
-/// so these are the wider of the two; the dialling side of a federation link brings the shorter idle
-/// limit, and the smaller of both sides' holds (RFC 9000 §10.1).
+/// For connections that others open: strangers at first, see [`crate::Connection::trust`]. Which
+/// protocol they speak is not known before the handshake, so the idle limit is the longer of the
+/// two; the dialling side of a federation link brings the shorter one, and the smaller of both
+/// sides' holds (RFC 9000 §10.1).
 pub(crate) fn server(identity: &ServerIdentity) -> Result<ServerConfig, TlsFault> {
     let crypto = Arc::new(tls::server_config(identity)?);
     let mut config = ServerConfig::with_crypto(crypto);
-    let transport = transport(CLIENT_IDLE_LIMIT, None, CLIENT_WINDOW_BYTES);
+    let mut transport = transport(CLIENT_IDLE_LIMIT, None, STRANGER_WINDOW_BYTES);
+    transport.max_concurrent_bidi_streams(STRANGER_STREAMS_MAX.into());
     config
         .transport_config(Arc::new(transport))
         .max_incoming(INCOMING_MAX)

@@ -6,11 +6,13 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use capnp::message::{Allocator, Builder};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::close::{CloseReason, StreamCode};
 use crate::connection::Connection;
 use crate::frame::{FrameBuffer, FrameFault, append_message};
-use crate::limits::SEND_BATCH_BYTES;
+use crate::limits::{LARGE_FRAME_BYTES, SEND_BATCH_BYTES};
+use crate::wire::WireFault;
 
 /// Packets' worth of data fetched from the connection at a time.
 const CHUNKS_PER_READ: usize = 32;
@@ -33,9 +35,15 @@ pub enum StreamFault {
     /// The peer broke the framing.
     #[error(transparent)]
     Frame(#[from] FrameFault),
+    /// The message in a frame says something that makes no sense.
+    #[error(transparent)]
+    Message(#[from] WireFault),
     /// The first bytes name no kind of stream that this side knows.
     #[error("unknown stream opening {0:02x?}")]
     UnknownOpening([u8; 4]),
+    /// The peer has too many streams open that each hold a large frame, or too many flows.
+    #[error("too many large frames or flows at once on this connection")]
+    Crowded,
     /// It took too long.
     #[error("no progress within {limit_ms} ms")]
     TimedOut {
@@ -48,7 +56,9 @@ impl StreamFault {
     /// What to tell the peer when the stream is given up because of this fault.
     pub(crate) fn code(&self) -> StreamCode {
         match self {
-            Self::Frame(_) | Self::UnknownOpening(_) => StreamCode::BROKEN,
+            Self::Frame(_) | Self::Message(_) => StreamCode::BROKEN,
+            Self::UnknownOpening(_) => StreamCode::REFUSED,
+            Self::Crowded => StreamCode::CROWDED,
             Self::TimedOut { .. } => StreamCode::TIMED_OUT,
             Self::ConnectionLost(_) | Self::Reset(_) | Self::Stopped(_) | Self::Finished => {
                 StreamCode::CANCELLED
@@ -64,24 +74,64 @@ pub(crate) struct FrameReader {
     connection: Connection,
     buffer: FrameBuffer,
     ended: bool,
+    /// Held while a large frame of a peer's call is half received.
+    large: Option<OwnedSemaphorePermit>,
+    large_frames: LargeFrames,
+    /// Held for as long as a flow that the peer opened lasts.
+    _flow: Option<OwnedSemaphorePermit>,
+}
+
+/// Whether large frames need one of the connection's few places for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LargeFrames {
+    Free,
+    Rationed,
 }
 
 impl FrameReader {
-    pub(crate) fn new(stream: quinn::RecvStream, connection: Connection) -> Self {
+    /// Of a stream that this side opened.
+    pub(crate) fn of_ours(stream: quinn::RecvStream, connection: Connection) -> Self {
         Self {
             stream,
             connection,
             buffer: FrameBuffer::default(),
             ended: false,
+            large: None,
+            large_frames: LargeFrames::Free,
+            _flow: None,
         }
+    }
+
+    /// Of a stream that the peer opened.
+    pub(crate) fn of_theirs(stream: quinn::RecvStream, connection: Connection) -> Self {
+        Self {
+            large_frames: LargeFrames::Rationed,
+            ..Self::of_ours(stream, connection)
+        }
+    }
+
+    /// Makes it a flow's, which holds `place` among the few flows of a connection instead of
+    /// competing for the places of large frames.
+    pub(crate) fn into_flow(self, place: OwnedSemaphorePermit) -> Self {
+        Self {
+            large_frames: LargeFrames::Free,
+            _flow: Some(place),
+            ..self
+        }
+    }
+
+    /// The connection that carries the stream.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// The next frame, or `None` once the peer has finished. Cancelling loses nothing.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, StreamFault> {
         loop {
-            if let Some(frame) = self.buffer.next_frame()? {
+            if let Some(frame) = self.ready()? {
                 return Ok(Some(frame));
             }
+            self.ration_large_frame()?;
             if !self.fill().await? {
                 return if self.buffer.is_empty() {
                     Ok(None)
@@ -94,7 +144,27 @@ impl FrameReader {
 
     /// A frame that has already arrived.
     pub(crate) fn ready(&mut self) -> Result<Option<Bytes>, StreamFault> {
-        Ok(self.buffer.next_frame()?)
+        let frame = self.buffer.next_frame(self.connection.frame_limit())?;
+        if frame.is_some() {
+            self.large = None;
+        }
+        Ok(frame)
+    }
+
+    /// Many streams must not fill the memory together, each with a frame that is almost complete.
+    /// They do not wait for each other: what they have not read would use up the connection's
+    /// window, and all would stand still.
+    fn ration_large_frame(&mut self) -> Result<(), StreamFault> {
+        let length = self.buffer.next_length(self.connection.frame_limit())?;
+        let Some(length) = length.filter(|length| *length > LARGE_FRAME_BYTES) else {
+            return Ok(());
+        };
+        if self.large.is_none() && self.large_frames == LargeFrames::Rationed {
+            let place = self.connection.large_frame_place();
+            self.large = Some(place.ok_or(StreamFault::Crowded)?);
+        }
+        self.buffer.make_room(length);
+        Ok(())
     }
 
     /// Exactly `N` bytes.
