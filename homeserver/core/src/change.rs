@@ -59,6 +59,15 @@ pub enum Change {
         /// The last entry that it may read.
         left: Seq,
     },
+    /// Changes the rows of a room's group, which are those of its current epoch.
+    PatchGroup {
+        /// The room.
+        room: RoomId,
+        /// Rows to insert or replace, by key.
+        puts: Vec<(Vec<u8>, Vec<u8>)>,
+        /// Keys of rows to delete.
+        deletes: Vec<Vec<u8>>,
+    },
     /// Inserts or replaces a room's group at an epoch.
     PutEpoch(EpochRow),
     /// Deletes a room's groups of epochs before this one.

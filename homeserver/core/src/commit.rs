@@ -18,6 +18,7 @@ use entente_protocol::relay::Item;
 use sha2::{Digest, Sha256};
 
 use crate::change::{Change, Decision, Effect, Owed};
+use crate::group_rows::{GroupRows, patch, undo};
 use crate::order::{append, followers, oldest_kept};
 use crate::rows::{ClaimRow, EpochRow, KeyPackageRow, MemberRow, RoomRow};
 
@@ -28,8 +29,25 @@ pub struct CheckedBundle {
     epoch: Epoch,
     pending: Vec<Seq>,
     checked: CheckedCommit,
+    ended: EpochRow,
     next: EpochRow,
+    group: Change,
     time: UnixMillis,
+}
+
+/// A room's group as its hub has it: everything that a commit is checked against.
+#[derive(Debug)]
+pub struct CurrentGroup {
+    /// The room.
+    pub room: RoomRow,
+    /// Its current epoch.
+    pub epoch: EpochRow,
+    /// The rows of its group.
+    pub rows: GroupRows,
+    /// The group read from them.
+    pub group: PublicRoom,
+    /// The proposals that the next commit must cover.
+    pub pending: Vec<Vec<u8>>,
 }
 
 /// Whose commit it is: the device, and the server that vouches for it.
@@ -58,9 +76,7 @@ pub enum WelcomeRoute {
 /// # Errors
 /// Any rule that it breaks, with the sentence for the committer.
 pub fn check(
-    room: &RoomRow,
-    group: &PublicRoom,
-    pending: &[Vec<u8>],
+    current: &CurrentGroup,
     committer: &Committer,
     request: CommitRequest,
     now: UnixMillis,
@@ -77,8 +93,9 @@ pub fn check(
             "a part of the commit is too large",
         ));
     }
-    let checked = group
-        .check_commit(bundle, pending, now)
+    let mut checked = current
+        .group
+        .check_commit(bundle, &current.pending, now)
         .map_err(|fault| commit_fault(&fault))?;
     let who = &checked.committer;
     if (who.account, who.device) != (committer.account, committer.device) {
@@ -92,9 +109,15 @@ pub fn check(
         );
         return Err(Fault::new(FaultCode::CommitRefused, detail));
     }
+    let delta = checked.next.take_delta();
     Ok(CheckedBundle {
-        epoch: room.epoch,
-        pending: room.pending.clone(),
+        epoch: current.room.epoch,
+        pending: current.room.pending.clone(),
+        ended: EpochRow {
+            undo: undo(&current.rows, &delta),
+            ..current.epoch.clone()
+        },
+        group: patch(request.room, delta),
         next: epoch_row(&checked.next, bundle.group_info.clone()),
         request,
         checked,
@@ -126,7 +149,7 @@ pub fn epoch_row(group: &PublicRoom, group_info: Vec<u8>) -> EpochRow {
         room: group.room(),
         epoch: group.epoch(),
         group_info,
-        snapshot: group.snapshot(),
+        undo: Vec::new(),
         tree_hash: Sha256::digest(&tree).into(),
         tree_bytes: u32::try_from(tree.len()).expect("a tree is far below 4 GiB"),
     }
@@ -198,6 +221,8 @@ impl CheckedBundle {
         self.change_members(&at, &mut decision);
         self.route_welcomes(me, &at, routes, &mut decision);
         decision.changes.extend([
+            self.group,
+            Change::PutEpoch(self.ended),
             Change::PutEpoch(self.next.clone()),
             Change::DropEpochs {
                 room: room.room,

@@ -10,6 +10,7 @@ use entente_protocol::limits::MAX_BODY_BYTES;
 
 use crate::change::{Change, Decision, Effect};
 use crate::commit::epoch_row;
+use crate::group_rows::patch;
 use crate::order::append;
 use crate::rows::{EpochRow, MemberRow, RoomRow};
 
@@ -19,6 +20,7 @@ pub struct CheckedRoom {
     record: Signed<CreateRecord>,
     message_id: MessageId,
     epoch: EpochRow,
+    group: Change,
     member: MemberRow,
     roster: RosterDelta,
 }
@@ -39,7 +41,7 @@ pub fn check(
         ));
     }
     let refuse = |detail: String| Fault::new(FaultCode::BadRequest, detail);
-    let room = PublicRoom::from_create(&request.record, &request.group_info, &request.tree)
+    let mut room = PublicRoom::from_create(&request.record, &request.group_info, &request.tree)
         .map_err(|fault| refuse(fault.to_string()))?;
     let hub = request
         .record
@@ -66,6 +68,7 @@ pub fn check(
             left: None,
         },
         epoch: epoch_row(&room, request.group_info.clone()),
+        group: patch(room.room(), room.take_delta()),
         roster: RosterDelta {
             joined: members,
             left: Vec::new(),
@@ -130,6 +133,7 @@ impl CheckedRoom {
             Change::PutRoom(next),
             Change::PutMember(self.member),
             Change::PutEpoch(self.epoch),
+            self.group,
         ]);
         decision.effects.push(Effect::WakeDevice(account, device));
         Ok(decision)

@@ -77,8 +77,8 @@ pub struct EpochRow {
     pub epoch: Epoch,
     /// Its GroupInfo, without the tree.
     pub group_info: Vec<u8>,
-    /// The public view, as `PublicRoom::snapshot` gives it.
-    pub snapshot: Vec<u8>,
+    /// What leads back from the next epoch's group to this one's; empty for the current epoch.
+    pub undo: Vec<u8>,
     /// SHA-256 of the ratchet tree.
     pub tree_hash: [u8; 32],
     /// Size of the ratchet tree in bytes.

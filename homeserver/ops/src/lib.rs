@@ -12,7 +12,10 @@
 //! To add an operation: the decision in `core`, a file here, a [`Command`] variant if it writes.
 
 mod command;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod execute;
+pub mod memory;
 pub mod read;
 mod store;
 mod work;

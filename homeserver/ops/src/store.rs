@@ -30,8 +30,17 @@ pub enum StoreFault {
 pub struct Page {
     /// Most items.
     pub items: usize,
-    /// Most bytes.
+    /// Most bytes: of entries and queue items as they are encoded, of owed and parked items as they
+    /// are handed over.
     pub bytes: usize,
+}
+
+impl Page {
+    /// Whether an item of `next_bytes` still fits after `items` items of `bytes` bytes together.
+    #[must_use]
+    pub fn admits(&self, items: usize, bytes: usize, next_bytes: usize) -> bool {
+        items < self.items && (items == 0 || bytes.saturating_add(next_bytes) <= self.bytes)
+    }
 }
 
 /// What can be read.
@@ -59,8 +68,9 @@ pub trait Read: Send {
         device: &DeviceId,
     ) -> Result<u32, StoreFault>;
 
-    /// The KeyPackage to give out next: unclaimed, not ended at `now`, of that suite; one of single
-    /// use that ends first, else a last resort.
+    /// The KeyPackage to give out next, of that suite and not ended at `now`: an unclaimed one of
+    /// single use, else a last resort, however often it was claimed. Of several the one that ends
+    /// first, then the one of the lowest reference.
     async fn claimable(
         &mut self,
         account: &AccountDid,
@@ -121,6 +131,9 @@ pub trait Read: Send {
         until: Seq,
     ) -> Result<Vec<ServerDid>, StoreFault>;
 
+    /// The rows of a room's group, of its current epoch, in ascending order of keys.
+    async fn group(&mut self, room: &RoomId) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreFault>;
+
     /// A room's group at an epoch.
     async fn epoch(&mut self, room: &RoomId, epoch: Epoch) -> Result<Option<EpochRow>, StoreFault>;
 
@@ -165,7 +178,7 @@ pub trait Read: Send {
         page: Page,
     ) -> Result<Vec<QueuedRow>, StoreFault>;
 
-    /// Parked items, oldest first.
+    /// Parked items, oldest first; those of one time in the order of peer, stream epoch and number.
     async fn parked(&mut self, page: Page) -> Result<Vec<ParkedRow>, StoreFault>;
 
     /// How many items of a peer are parked.
@@ -175,17 +188,20 @@ pub trait Read: Send {
 /// A transaction: reads see its own writes; dropped without commit it never was.
 #[async_trait]
 pub trait Tx: Read {
-    /// Writes these changes, in order.
+    /// Writes these changes, in order. After a fault the transaction can only be dropped: some of
+    /// them may have been written to it.
     async fn apply(&mut self, changes: Vec<Change>) -> Result<(), StoreFault>;
 
-    /// Makes everything durable. When this returns, a power cut does not undo it.
+    /// Makes everything durable. When this returns, a power cut does not undo it; when it fails,
+    /// nothing was written, except that a disk which fails in the middle may turn out to have it.
     async fn commit(self: Box<Self>) -> Result<(), StoreFault>;
 }
 
 /// A homeserver's database.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// A consistent view for reading.
+    /// A consistent view for reading: what is committed by now, and nothing later. Views are few:
+    /// whoever holds one opens no other, and drops it before waiting for anything else.
     async fn read(&self) -> Result<Box<dyn Read>, StoreFault>;
 
     /// Begins a transaction; writers wait for each other.

@@ -211,6 +211,7 @@ impl<'a> Work<'a> {
             | Change::DropLastResort { .. }
             | Change::PutClaim(_)
             | Change::Attest { .. }
+            | Change::PatchGroup { .. }
             | Change::PutEpoch(_)
             | Change::DropEpochs { .. }
             | Change::Owe { .. }

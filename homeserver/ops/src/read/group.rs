@@ -1,7 +1,8 @@
 //! A room's group at its hub: what members and invitees may see, and the checks before an ordering.
 
-use entente_groups::{PublicRoom, RoomId};
-use entente_homeserver_core::commit::{CheckedBundle, Committer};
+use entente_groups::{Epoch, PublicRoom, RoomId};
+use entente_homeserver_core::commit::{CheckedBundle, Committer, CurrentGroup};
+use entente_homeserver_core::group_rows::{self, GroupRows, rewind};
 use entente_homeserver_core::propose::CheckedProposal;
 use entente_homeserver_core::rows::{EpochRow, RoomRow};
 use entente_homeserver_core::{commit, group_info, key_packages, propose};
@@ -11,6 +12,7 @@ use entente_protocol::call::{
 };
 use entente_protocol::entry::{ProposalBody, Seq};
 use entente_protocol::fault::{Fault, FaultCode};
+use entente_protocol::limits::KEPT_EPOCHS;
 
 use crate::execute::store_fault;
 use crate::store::{Page, Read, StoreFault};
@@ -22,14 +24,6 @@ pub enum Checked<T> {
     Before(Ordered),
     /// It may be ordered, if the room has not moved by then.
     Now(Box<T>),
-}
-
-/// A room's group as its hub sees it now.
-struct Current {
-    room: RoomRow,
-    epoch: EpochRow,
-    group: PublicRoom,
-    pending: Vec<Vec<u8>>,
 }
 
 /// Checks a commit bundle that a device of `committer.origin` hands in.
@@ -49,9 +43,7 @@ pub async fn check_commit(
         return Ok(Checked::Before(ordered));
     }
     let current = current(read, me, request.room).await?;
-    let (room, group) = (&current.room, &current.group);
-    commit::check(room, group, &current.pending, committer, request, now)
-        .map(|bundle| Checked::Now(Box::new(bundle)))
+    commit::check(&current, committer, request, now).map(|bundle| Checked::Now(Box::new(bundle)))
 }
 
 /// Checks a SelfRemove proposal that a device of `origin` hands in.
@@ -112,21 +104,43 @@ pub async fn tree_chunk(
     request: &TreeChunkRequest,
     now: UnixMillis,
 ) -> Result<Vec<u8>, Fault> {
-    hub_of(read, me, request.room).await?;
+    let room = hub_of(read, me, request.room).await?;
+    let member = read
+        .member(&request.room, &asker.0, &asker.1)
+        .await
+        .map_err(|fault| store_fault(&fault))?;
+    let (epoch, group) = past_epoch(read, &room, request.epoch).await?;
+    group_info::may_see(&group, asker.0, member.as_ref(), &request.access, now)?;
+    group_info::chunk(&epoch, &group, request)
+}
+
+/// A kept epoch of a room, read back from the current one.
+async fn past_epoch(
+    read: &mut dyn Read,
+    room: &RoomRow,
+    epoch: Epoch,
+) -> Result<(EpochRow, PublicRoom), Fault> {
     let load = async {
-        let member = read.member(&request.room, &asker.0, &asker.1).await?;
-        let epoch = read.epoch(&request.room, request.epoch).await?;
-        Ok((member, epoch))
+        let rows = read.group(&room.room).await?.into_iter().collect();
+        let mut epochs = Vec::new();
+        let kept = epoch <= room.epoch && room.epoch.0 - epoch.0 < KEPT_EPOCHS;
+        for number in (epoch.0..=room.epoch.0).filter(|_| kept) {
+            epochs.extend(read.epoch(&room.room, Epoch(number)).await?);
+        }
+        Ok((rows, epochs))
     };
-    let (member, epoch) = load.await.map_err(|fault| store_fault(&fault))?;
+    let (rows, mut epochs): (GroupRows, Vec<EpochRow>) =
+        load.await.map_err(|fault| store_fault(&fault))?;
     let gone = || {
         let detail = "that epoch's tree is not kept any more; ask for a fresh GroupInfo";
         Fault::new(FaultCode::Gone, detail)
     };
-    let epoch = epoch.ok_or_else(gone)?;
-    let group = restore(&epoch)?;
-    group_info::may_see(&group, asker.0, member.as_ref(), &request.access, now)?;
-    group_info::chunk(&epoch, &group, request)
+    let wanted = epochs.first().filter(|row| row.epoch == epoch);
+    let wanted = wanted.cloned().ok_or_else(gone)?;
+    epochs.pop();
+    let broken = |reason: String| store_fault(&StoreFault::Broken(reason));
+    let rows = rewind(rows, &epochs).map_err(|fault| broken(fault.to_string()))?;
+    Ok((wanted, restore(room.room, &rows)?))
 }
 
 /// Whether a device may claim KeyPackages for a room of which this server is the hub.
@@ -161,20 +175,22 @@ async fn hub_of(read: &mut dyn Read, me: &ServerDid, room: RoomId) -> Result<Roo
     Ok(row)
 }
 
-async fn current(read: &mut dyn Read, me: &ServerDid, room: RoomId) -> Result<Current, Fault> {
+async fn current(read: &mut dyn Read, me: &ServerDid, room: RoomId) -> Result<CurrentGroup, Fault> {
     let row = hub_of(read, me, room).await?;
     let load = async {
         let epoch = read.epoch(&room, row.epoch).await?;
         let missing = || StoreFault::Broken(format!("room {room} has no group at its epoch"));
         let epoch = epoch.ok_or_else(missing)?;
+        let rows: GroupRows = read.group(&room).await?.into_iter().collect();
         let pending = pending(read, &row).await?;
-        Ok((epoch, pending))
+        Ok((epoch, rows, pending))
     };
-    let (epoch, pending) = load.await.map_err(|fault| store_fault(&fault))?;
-    Ok(Current {
-        group: restore(&epoch)?,
+    let (epoch, rows, pending) = load.await.map_err(|fault| store_fault(&fault))?;
+    Ok(CurrentGroup {
+        group: restore(room, &rows)?,
         room: row,
         epoch,
+        rows,
         pending,
     })
 }
@@ -197,7 +213,7 @@ async fn pending(read: &mut dyn Read, room: &RoomRow) -> Result<Vec<Vec<u8>>, St
     Ok(proposals)
 }
 
-fn restore(epoch: &EpochRow) -> Result<PublicRoom, Fault> {
-    PublicRoom::restore(&epoch.snapshot)
+fn restore(room: RoomId, rows: &GroupRows) -> Result<PublicRoom, Fault> {
+    group_rows::restore(room, rows)
         .map_err(|fault| store_fault(&StoreFault::Broken(fault.to_string())))
 }
