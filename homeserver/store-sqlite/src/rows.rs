@@ -1,0 +1,237 @@
+//! Columns into domain words and back.
+
+use entente_federation::inbox::InStream;
+use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, MessageId, RoomId, Suite};
+use entente_homeserver_core::rows::{
+    AccountRow, ClaimRow, DeviceRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
+    PendingRow, QueuedRow, RoomRow,
+};
+use entente_homeserver_ops::StoreFault;
+use entente_identity::{AccountDid, DeviceId, PublicKey, ServerDid, UnixMillis, decode_exact};
+use entente_protocol::entry::{Entry, EntryHash, Head, Seq, Term};
+use rusqlite::Row;
+
+use crate::fault::{damaged, fault, unreadable};
+
+/// A number as SQLite has it: signed, of the same bits.
+pub(crate) fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+/// A column of a row, by its position.
+pub(crate) struct Columns<'a>(pub(crate) &'a Row<'a>);
+
+impl Columns<'_> {
+    pub(crate) fn number(&self, index: usize) -> Result<u64, StoreFault> {
+        self.0
+            .get::<_, i64>(index)
+            .map(i64::cast_unsigned)
+            .map_err(fault)
+    }
+
+    fn small(&self, index: usize) -> Result<u32, StoreFault> {
+        u32::try_from(self.number(index)?).map_err(|_| unreadable("number"))
+    }
+
+    fn seq(&self, index: usize) -> Result<Seq, StoreFault> {
+        self.number(index).map(Seq)
+    }
+
+    fn time(&self, index: usize) -> Result<UnixMillis, StoreFault> {
+        self.number(index).map(UnixMillis)
+    }
+
+    pub(crate) fn bytes(&self, index: usize) -> Result<Vec<u8>, StoreFault> {
+        self.0.get(index).map_err(fault)
+    }
+
+    fn fixed<const N: usize>(&self, index: usize) -> Result<[u8; N], StoreFault> {
+        self.0.get(index).map_err(fault)
+    }
+
+    pub(crate) fn room(&self, index: usize) -> Result<RoomId, StoreFault> {
+        self.fixed(index).map(RoomId)
+    }
+
+    fn maybe_room(&self, index: usize) -> Result<Option<RoomId>, StoreFault> {
+        let bytes: Option<[u8; 32]> = self.0.get(index).map_err(fault)?;
+        Ok(bytes.map(RoomId))
+    }
+
+    pub(crate) fn maybe_seq(&self, index: usize) -> Result<Option<Seq>, StoreFault> {
+        let number: Option<i64> = self.0.get(index).map_err(fault)?;
+        Ok(number.map(|number| Seq(number.cast_unsigned())))
+    }
+
+    fn account(&self, index: usize) -> Result<AccountDid, StoreFault> {
+        let key = PublicKey::from_slice(&self.fixed::<32>(index)?);
+        key.map(AccountDid::new).map_err(|_| unreadable("root key"))
+    }
+
+    fn device(&self, index: usize) -> Result<DeviceId, StoreFault> {
+        self.fixed(index).map(DeviceId)
+    }
+
+    pub(crate) fn server(&self, index: usize) -> Result<ServerDid, StoreFault> {
+        let text = self.0.get_ref(index).map_err(fault)?;
+        let text = text.as_str().map_err(|_| unreadable("server"))?;
+        text.parse().map_err(|_| unreadable("server"))
+    }
+}
+
+pub(crate) fn account_row(columns: &Columns<'_>) -> Result<AccountRow, StoreFault> {
+    let local: String = columns.0.get(1).map_err(fault)?;
+    Ok(AccountRow {
+        account: columns.account(0)?,
+        local: local.parse().map_err(|_| unreadable("name"))?,
+        claim: decode_exact("account claim", &columns.bytes(2)?).map_err(damaged)?,
+        created: columns.time(3)?,
+    })
+}
+
+pub(crate) fn device_row(columns: &Columns<'_>) -> Result<DeviceRow, StoreFault> {
+    Ok(DeviceRow {
+        account: columns.account(0)?,
+        device: columns.device(1)?,
+        last_queued: columns.number(2)?,
+    })
+}
+
+/// A suite as its MLS code point.
+pub(crate) fn suite_number(suite: Suite) -> u16 {
+    suite.code_point()
+}
+
+pub(crate) fn key_package_row(columns: &Columns<'_>) -> Result<KeyPackageRow, StoreFault> {
+    let code = u16::try_from(columns.small(4)?).map_err(|_| unreadable("suite"))?;
+    let usage = match columns.number(5)? {
+        0 => KeyPackageUse::Once,
+        _ => KeyPackageUse::LastResort,
+    };
+    Ok(KeyPackageRow {
+        reference: KeyPackageRef::new(&columns.bytes(0)?),
+        account: columns.account(1)?,
+        device: columns.device(2)?,
+        key_package: columns.bytes(3)?,
+        suite: Suite::from_code_point(code).map_err(|_| unreadable("suite"))?,
+        usage,
+        expires: columns.time(6)?,
+        claimed: columns.maybe_room(7)?,
+    })
+}
+
+pub(crate) fn claim_row(columns: &Columns<'_>) -> Result<ClaimRow, StoreFault> {
+    Ok(ClaimRow {
+        room: columns.room(0)?,
+        reference: KeyPackageRef::new(&columns.bytes(1)?),
+        home: columns.server(2)?,
+        time: columns.time(3)?,
+    })
+}
+
+pub(crate) fn room_row(columns: &Columns<'_>) -> Result<RoomRow, StoreFault> {
+    Ok(RoomRow {
+        room: columns.room(0)?,
+        hub: columns.server(1)?,
+        head: Head {
+            term: Term(columns.small(2)?),
+            seq: columns.seq(3)?,
+            hash: EntryHash(columns.fixed(4)?),
+        },
+        epoch: Epoch(columns.number(5)?),
+        delivered: columns.seq(6)?,
+        pending: decode_exact("pending proposals", &columns.bytes(7)?).map_err(damaged)?,
+        followers: decode_exact("followers", &columns.bytes(8)?).map_err(damaged)?,
+    })
+}
+
+/// An entry from its header, body and attestation.
+pub(crate) fn entry_row(columns: &Columns<'_>) -> Result<Entry, StoreFault> {
+    let attestation: Option<Vec<u8>> = columns.0.get(2).map_err(fault)?;
+    let attestation = attestation.map(|bytes| decode_exact("attestation", &bytes));
+    Ok(Entry {
+        header: decode_exact("entry header", &columns.bytes(0)?).map_err(damaged)?,
+        body: columns.bytes(1)?.into(),
+        attestation: attestation.transpose().map_err(damaged)?,
+    })
+}
+
+pub(crate) fn member_row(columns: &Columns<'_>) -> Result<MemberRow, StoreFault> {
+    Ok(MemberRow {
+        room: columns.room(0)?,
+        account: columns.account(1)?,
+        device: columns.device(2)?,
+        leaf: LeafIndex(columns.small(3)?),
+        home: columns.server(4)?,
+        joined: columns.seq(5)?,
+        left: columns.maybe_seq(6)?,
+    })
+}
+
+pub(crate) fn epoch_row(columns: &Columns<'_>) -> Result<EpochRow, StoreFault> {
+    Ok(EpochRow {
+        room: columns.room(0)?,
+        epoch: Epoch(columns.number(1)?),
+        group_info: columns.bytes(2)?,
+        undo: columns.bytes(3)?,
+        tree_hash: columns.fixed(4)?,
+        tree_bytes: columns.small(5)?,
+    })
+}
+
+pub(crate) fn peer_row(columns: &Columns<'_>) -> Result<PeerRow, StoreFault> {
+    Ok(PeerRow {
+        server: columns.server(0)?,
+        stream_epoch: columns.number(1)?,
+        last_out: columns.number(2)?,
+        acked: columns.number(3)?,
+        incoming: InStream {
+            epoch: columns.number(4)?,
+            last: columns.number(5)?,
+        },
+    })
+}
+
+pub(crate) fn pending_row(columns: &Columns<'_>) -> Result<PendingRow, StoreFault> {
+    Ok(PendingRow {
+        account: columns.account(0)?,
+        device: columns.device(1)?,
+        submission: decode_exact("submission", &columns.bytes(2)?).map_err(damaged)?,
+        stored: columns.time(3)?,
+    })
+}
+
+pub(crate) fn queued_row(columns: &Columns<'_>) -> Result<QueuedRow, StoreFault> {
+    Ok(QueuedRow {
+        account: columns.account(0)?,
+        device: columns.device(1)?,
+        number: columns.number(2)?,
+        time: columns.time(3)?,
+        item: decode_exact("queue item", &columns.bytes(4)?).map_err(damaged)?,
+    })
+}
+
+pub(crate) fn parked_row(columns: &Columns<'_>) -> Result<ParkedRow, StoreFault> {
+    Ok(ParkedRow {
+        peer: columns.server(0)?,
+        stream_epoch: columns.number(1)?,
+        number: columns.number(2)?,
+        entry: columns.maybe_room(3)?.zip(columns.maybe_seq(4)?),
+        bytes: columns.bytes(5)?,
+        reason: columns.0.get(6).map_err(fault)?,
+        time: columns.time(7)?,
+    })
+}
+
+/// The key columns of a device.
+pub(crate) fn device_key<'a>(
+    account: &'a AccountDid,
+    device: &'a DeviceId,
+) -> (&'a [u8], &'a [u8]) {
+    (account.root_key().as_bytes(), &device.0)
+}
+
+/// The key columns of a message.
+pub(crate) fn message_key<'a>(room: &'a RoomId, message: &'a MessageId) -> (&'a [u8], &'a [u8]) {
+    (&room.0, &message.0)
+}
