@@ -50,9 +50,9 @@ pub struct CurrentGroup {
     pub pending: Vec<Vec<u8>>,
 }
 
-/// Whose commit it is: the device, and the server that vouches for it.
+/// Who asks the hub for something: a device, and the server that vouches for it.
 #[derive(Clone, Debug)]
-pub struct Committer {
+pub struct Asker {
     /// The account.
     pub account: AccountDid,
     /// The device.
@@ -77,7 +77,7 @@ pub enum WelcomeRoute {
 /// Any rule that it breaks, with the sentence for the committer.
 pub fn check(
     current: &CurrentGroup,
-    committer: &Committer,
+    asker: &Asker,
     request: CommitRequest,
     now: UnixMillis,
 ) -> Result<CheckedBundle, Fault> {
@@ -98,14 +98,14 @@ pub fn check(
         .check_commit(bundle, &current.pending, now)
         .map_err(|fault| commit_fault(&fault))?;
     let who = &checked.committer;
-    if (who.account, who.device) != (committer.account, committer.device) {
+    if (who.account, who.device) != (asker.account, asker.device) {
         let detail = "the commit is another device's than the one that hands it in";
         return Err(Fault::new(FaultCode::CommitRefused, detail));
     }
-    if who.home != committer.origin {
+    if who.home != asker.origin {
         let detail = format!(
             "the device's leaf names {} as its server, it came from {}",
-            who.home, committer.origin
+            who.home, asker.origin
         );
         return Err(Fault::new(FaultCode::CommitRefused, detail));
     }

@@ -1,28 +1,28 @@
 //! What a member or an invitee may see of a room's group, at its hub.
 
 use entente_groups::{Joiner, PublicRoom, Ticket, TicketFault, judge_ticket};
-use entente_identity::{AccountDid, Signed, UnixMillis};
+use entente_identity::{AccountDid, ServerDid, Signed, UnixMillis};
 use entente_protocol::call::{GroupInfoReply, RoomAccess, TreeChunkRequest, TreeRef};
 use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::limits::{CHUNK_BYTES, MAX_INLINE_TREE_BYTES};
 
 use crate::rows::{EpochRow, MemberRow, RoomRow};
 
-/// Checks that somebody may see the room's group: a current member, or the holder of a ticket that
-/// would let it join now.
+/// Checks that somebody may see the room's group: a current member at home on the server that vouches
+/// for it, or the holder of a ticket that would let it join now.
 ///
 /// # Errors
 /// [`FaultCode::NotMember`] or [`FaultCode::TicketRefused`].
 pub fn may_see(
     group: &PublicRoom,
-    account: AccountDid,
+    (account, origin): (AccountDid, &ServerDid),
     member: Option<&MemberRow>,
     access: &RoomAccess,
     now: UnixMillis,
 ) -> Result<(), Fault> {
     match access {
         RoomAccess::Member => member
-            .filter(|member| member.left.is_none())
+            .filter(|member| member.left.is_none() && member.home == *origin)
             .map(|_| ())
             .ok_or_else(|| Fault::new(FaultCode::NotMember, "only members see the room's group")),
         RoomAccess::Ticket(ticket) => judge(group, account, ticket, now)

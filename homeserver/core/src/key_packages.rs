@@ -111,13 +111,13 @@ pub fn note_claim(
     decision
 }
 
-/// At the hub: whether a device may claim KeyPackages for a room.
+/// At the hub: whether a device, for which `origin` vouches, may claim KeyPackages for a room.
 ///
 /// # Errors
 /// [`FaultCode::NotMember`].
-pub fn may_claim(member: Option<&MemberRow>) -> Result<(), FaultCode> {
+pub fn may_claim(origin: &ServerDid, member: Option<&MemberRow>) -> Result<(), FaultCode> {
     member
-        .filter(|member| member.left.is_none())
+        .filter(|member| member.left.is_none() && member.home == *origin)
         .map(|_| ())
         .ok_or(FaultCode::NotMember)
 }

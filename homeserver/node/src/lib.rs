@@ -6,17 +6,32 @@
 //! The map
 //! - `command`: the command line; `config`: its one struct; `data_dir` and `credentials`: keys.
 //! - `https`: DID documents; `admin`: health.
+//! - `client_edge`, `peer_edge`: connections of devices and of other servers, their calls and flows.
+//! - `peers`: the links to other servers; `hub`: what this server does as the hub of a room.
+//! - `writer`: the one thread that writes; `wakes`, `tails`: who is told, and what they read.
+//! - `workers`: what runs beside all that.
 //! - `node`: puts everything together, and takes it apart at the end.
 
 mod admin;
+mod client_edge;
 mod clock;
 mod command;
 pub mod config;
 mod credentials;
 mod data_dir;
 mod https;
+mod hub;
 mod logging;
 mod node;
+mod peer_edge;
+mod peers;
+mod pipeline;
 mod registration;
+mod server;
+mod tails;
+mod throttle;
+mod wakes;
+mod workers;
+mod writer;
 
 pub use command::Cli;

@@ -202,10 +202,13 @@ fn weight_kib(command: &Command) -> u32 {
         Command::Submit { submission, .. } => submission.ciphertext.as_slice().len(),
         Command::Receive(batch) => batch.items.iter().map(Vec::len).sum(),
         Command::Publish { request, .. } => request.packages.iter().map(Vec::len).sum(),
-        Command::Invite { request, .. } => request.sealed.iter().map(|(_, sealed)| sealed.len()).sum(),
-        Command::Repair { entries, .. } => {
-            entries.iter().map(|entry| entry.body.as_slice().len()).sum()
+        Command::Invite { request, .. } => {
+            request.sealed.iter().map(|(_, sealed)| sealed.len()).sum()
         }
+        Command::Repair { entries, .. } => entries
+            .iter()
+            .map(|entry| entry.body.as_slice().len())
+            .sum(),
         // Their parts are private to what was checked; each is bounded by a frame.
         Command::CreateRoom(_) | Command::Commit { .. } => 1024 * 1024,
         Command::Register(_) | Command::Propose { .. } => 16 * 1024,

@@ -3,7 +3,6 @@
 //! A check reads the room as it is, does the cryptography, and hands a checked value to the writer,
 //! which compares what was read with what is.
 
-pub mod documents;
 pub mod group;
 pub mod login;
 pub mod outbox;

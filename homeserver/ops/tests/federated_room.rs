@@ -12,7 +12,7 @@ use entente_protocol::fault::FaultCode;
 use entente_protocol::flow::DeviceItem;
 use entente_protocol::limits::TICKET_LIFETIME_MS;
 use futures::executor::block_on;
-use world::{Person, Seat, World, code, is_ordered, server};
+use world::{Person, Seat, World, asker, code, is_ordered, server};
 
 /// Joins by a ticket of `inviter`.
 fn join(world: &mut World, room: RoomId, inviter: (&Person, &Seat), joiner: &Person) -> Seat {
@@ -245,7 +245,8 @@ fn welcome(world: &mut World, room: RoomId, person: &mut Person, at: Seq) -> Sea
     };
     let hub = item.hub.clone();
     let mut read = block_on(world.servers[&hub].store.read()).expect("a view");
-    let chunk = group::tree_chunk(&mut *read, &hub, device, &request, world.now);
+    let asker = asker(person);
+    let chunk = group::tree_chunk(&mut *read, &hub, &asker, &request, world.now);
     let offer = WelcomeOffer {
         room,
         welcome: item.welcome.as_slice().to_vec(),

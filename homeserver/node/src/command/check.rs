@@ -8,7 +8,7 @@ use crate::config::{Config, Overrides, SHAPE, render};
 use crate::credentials::Credentials;
 use crate::data_dir::DataDir;
 use crate::https::tls_config;
-use crate::registration::RegistrationPolicy;
+use crate::registration;
 
 /// Checks what the configuration names: folder, keys, certificate, token. The configuration itself was
 /// checked when it was read.
@@ -25,7 +25,7 @@ pub(super) fn run(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     if let Err(fault) = tls_config(&config.tls) {
         faults.push(fault.to_string());
     }
-    if let Err(fault) = RegistrationPolicy::load(&config.registration) {
+    if let Err(fault) = registration::load(&config.registration) {
         faults.push(fault.to_string());
     }
     if json {

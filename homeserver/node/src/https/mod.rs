@@ -31,7 +31,7 @@ use tower::{BoxError, ServiceBuilder};
 use bounded::BoundedAcceptor;
 
 pub use documents::{Directory, Documents};
-pub use tls::{TlsFileFault, tls_config};
+pub use tls::tls_config;
 
 /// Most requests that are answered at once.
 const MAX_REQUESTS: usize = 256;

@@ -1,12 +1,12 @@
 //! A room's group at its hub: what members and invitees may see, and the checks before an ordering.
 
 use entente_groups::{Epoch, PublicRoom, RoomId};
-use entente_homeserver_core::commit::{CheckedBundle, Committer, CurrentGroup};
+use entente_homeserver_core::commit::{Asker, CheckedBundle, CurrentGroup};
 use entente_homeserver_core::group_rows::{self, GroupRows, rewind};
 use entente_homeserver_core::propose::CheckedProposal;
 use entente_homeserver_core::rows::{EpochRow, RoomRow};
 use entente_homeserver_core::{commit, group_info, key_packages, propose};
-use entente_identity::{AccountDid, DeviceId, ServerDid, UnixMillis, decode_exact};
+use entente_identity::{ServerDid, UnixMillis, decode_exact};
 use entente_protocol::call::{
     CommitRequest, GroupInfoReply, GroupInfoRequest, Ordered, Proposal, TreeChunkRequest,
 };
@@ -26,45 +26,45 @@ pub enum Checked<T> {
     Now(Box<T>),
 }
 
-/// Checks a commit bundle that a device of `committer.origin` hands in.
+/// Checks a commit bundle that a device of `asker.origin` hands in.
 ///
 /// # Errors
 /// Not the hub, a rule that it breaks, or the store does not answer.
 pub async fn check_commit(
     read: &mut dyn Read,
     me: &ServerDid,
-    committer: &Committer,
+    asker: &Asker,
     request: CommitRequest,
     now: UnixMillis,
 ) -> Result<Checked<CheckedBundle>, Fault> {
     let place = (request.room, request.message_id);
-    let earlier = read.ordered(&place.0, &committer.origin, &place.1).await;
+    let earlier = read.ordered(&place.0, &asker.origin, &place.1).await;
     if let Some(ordered) = earlier.map_err(|fault| store_fault(&fault))? {
         return Ok(Checked::Before(ordered));
     }
     let current = current(read, me, request.room).await?;
-    commit::check(&current, committer, request, now).map(|bundle| Checked::Now(Box::new(bundle)))
+    commit::check(&current, asker, request, now).map(|bundle| Checked::Now(Box::new(bundle)))
 }
 
-/// Checks a SelfRemove proposal that a device of `origin` hands in.
+/// Checks a SelfRemove proposal that a device of `asker.origin` hands in.
 ///
 /// # Errors
 /// Not the hub, not valid, or the store does not answer.
 pub async fn check_proposal(
     read: &mut dyn Read,
     me: &ServerDid,
-    sender: (AccountDid, DeviceId),
-    origin: &ServerDid,
+    asker: &Asker,
     request: Proposal,
 ) -> Result<Checked<CheckedProposal>, Fault> {
     let earlier = read
-        .ordered(&request.room, origin, &request.message_id)
+        .ordered(&request.room, &asker.origin, &request.message_id)
         .await;
     if let Some(ordered) = earlier.map_err(|fault| store_fault(&fault))? {
         return Ok(Checked::Before(ordered));
     }
     let current = current(read, me, request.room).await?;
-    propose::check(&current.group, sender, request).map(|proposal| Checked::Now(Box::new(proposal)))
+    propose::check(&current.group, (asker.account, asker.device), request)
+        .map(|proposal| Checked::Now(Box::new(proposal)))
 }
 
 /// What joining or resyncing takes.
@@ -74,17 +74,23 @@ pub async fn check_proposal(
 pub async fn group_info(
     read: &mut dyn Read,
     me: &ServerDid,
-    asker: (AccountDid, DeviceId),
+    asker: &Asker,
     request: &GroupInfoRequest,
     now: UnixMillis,
 ) -> Result<GroupInfoReply, Fault> {
     let current = current(read, me, request.room).await?;
     let member = read
-        .member(&request.room, &asker.0, &asker.1)
+        .member(&request.room, &asker.account, &asker.device)
         .await
         .map_err(|fault| store_fault(&fault))?;
     let group = &current.group;
-    group_info::may_see(group, asker.0, member.as_ref(), &request.access, now)?;
+    group_info::may_see(
+        group,
+        (asker.account, &asker.origin),
+        member.as_ref(),
+        &request.access,
+        now,
+    )?;
     Ok(group_info::reply(
         &current.room,
         &current.epoch,
@@ -100,17 +106,23 @@ pub async fn group_info(
 pub async fn tree_chunk(
     read: &mut dyn Read,
     me: &ServerDid,
-    asker: (AccountDid, DeviceId),
+    asker: &Asker,
     request: &TreeChunkRequest,
     now: UnixMillis,
 ) -> Result<Vec<u8>, Fault> {
     let room = hub_of(read, me, request.room).await?;
     let member = read
-        .member(&request.room, &asker.0, &asker.1)
+        .member(&request.room, &asker.account, &asker.device)
         .await
         .map_err(|fault| store_fault(&fault))?;
     let (epoch, group) = past_epoch(read, &room, request.epoch).await?;
-    group_info::may_see(&group, asker.0, member.as_ref(), &request.access, now)?;
+    group_info::may_see(
+        &group,
+        (asker.account, &asker.origin),
+        member.as_ref(),
+        &request.access,
+        now,
+    )?;
     group_info::chunk(&epoch, &group, request)
 }
 
@@ -150,15 +162,16 @@ async fn past_epoch(
 pub async fn may_claim(
     read: &mut dyn Read,
     me: &ServerDid,
-    asker: (AccountDid, DeviceId),
+    asker: &Asker,
     room: RoomId,
 ) -> Result<(), Fault> {
     hub_of(read, me, room).await?;
     let member = read
-        .member(&room, &asker.0, &asker.1)
+        .member(&room, &asker.account, &asker.device)
         .await
         .map_err(|fault| store_fault(&fault))?;
-    key_packages::may_claim(member.as_ref()).map_err(|code| Fault::new(code, code.meaning()))
+    key_packages::may_claim(&asker.origin, member.as_ref())
+        .map_err(|code| Fault::new(code, code.meaning()))
 }
 
 async fn hub_of(read: &mut dyn Read, me: &ServerDid, room: RoomId) -> Result<RoomRow, Fault> {

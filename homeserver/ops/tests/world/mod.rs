@@ -9,7 +9,7 @@ use entente_groups::{
     Aad, KeyPackageOrder, KeyPackageUse, KeyPackages, LeafIdentity, Member, MessageId, Processed,
     RoomId, Suite,
 };
-use entente_homeserver_core::commit::Committer;
+use entente_homeserver_core::commit::Asker;
 use entente_homeserver_core::create_room;
 use entente_homeserver_core::register::RegistrationPolicy;
 use entente_homeserver_core::submit::Submitted;
@@ -234,10 +234,10 @@ impl World {
         room: RoomId,
         access: RoomAccess,
     ) -> Result<GroupInfoReply, Fault> {
-        let asker = (person.account, person.device);
+        let asker = asker(person);
         let request = GroupInfoRequest { room, access };
         let mut read = block_on(self.servers[hub].store.read()).expect("a view");
-        block_on(group_info(&mut *read, hub, asker, &request, self.now))
+        block_on(group_info(&mut *read, hub, &asker, &request, self.now))
     }
 
     pub fn commit(
@@ -247,13 +247,9 @@ impl World {
         request: CommitRequest,
     ) -> Result<Ordered, Fault> {
         self.now = self.now.after(1);
-        let committer = Committer {
-            account: person.account,
-            device: person.device,
-            origin: person.home.clone(),
-        };
+        let asker = asker(person);
         let mut read = block_on(self.servers[hub].store.read()).expect("a view");
-        let checked = block_on(check_commit(&mut *read, hub, &committer, request, self.now))?;
+        let checked = block_on(check_commit(&mut *read, hub, &asker, request, self.now))?;
         drop(read);
         match checked {
             Checked::Before(ordered) => Ok(ordered),
@@ -273,10 +269,9 @@ impl World {
         person: &Person,
         request: Proposal,
     ) -> Result<Answer, Fault> {
-        let sender = (person.account, person.device);
         let origin = person.home.clone();
         let mut read = block_on(self.servers[hub].store.read()).expect("a view");
-        let checked = block_on(check_proposal(&mut *read, hub, sender, &origin, request))?;
+        let checked = block_on(check_proposal(&mut *read, hub, &asker(person), request))?;
         drop(read);
         match checked {
             Checked::Before(ordered) => Ok(Answer::Ordered(ordered)),
@@ -359,6 +354,15 @@ impl World {
                 Processed::OwnApplication(_) | Processed::Proposal(_) | Processed::Commit(_) => {}
             }
         }
+    }
+}
+
+/// A person's device, for which its home vouches.
+pub fn asker(person: &Person) -> Asker {
+    Asker {
+        account: person.account,
+        device: person.device,
+        origin: person.home.clone(),
     }
 }
 

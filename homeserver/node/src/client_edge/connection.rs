@@ -1,0 +1,130 @@
+//! One connection of a device.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use entente_homeserver_ops::read::login::login;
+use entente_identity::Signed;
+use entente_protocol::call::{ClientRequest, ClientResponse, LoggedIn};
+use entente_protocol::fault::{Fault, FaultCode};
+use entente_protocol::hello::{LOGIN_EXPORTER_LABEL, LoginProof};
+use entente_transport::{Connection, Incoming, IncomingCall, PendingStream};
+use tower::ServiceExt;
+
+use super::calls::{Caller, ClientCall};
+use super::{submit, sync};
+use crate::clock::now;
+use crate::pipeline::Pipeline;
+use crate::server::Server;
+use crate::throttle::Throttle;
+use crate::wakes::DeviceKey;
+
+/// What every connection of a device needs.
+#[derive(Clone)]
+pub struct ClientEdge {
+    /// The server.
+    pub server: Arc<Server>,
+    /// The way of every call.
+    pub calls: Pipeline<ClientCall, ClientResponse>,
+    /// How often one address may register or log in.
+    pub strangers: Arc<Throttle<IpAddr>>,
+}
+
+/// A connection, and who speaks on it.
+struct Session {
+    edge: ClientEdge,
+    connection: Connection,
+    device: OnceLock<DeviceKey>,
+}
+
+/// Serves a connection until it ends.
+pub async fn serve(edge: ClientEdge, connection: Connection) {
+    let session = Arc::new(Session {
+        edge,
+        connection,
+        device: OnceLock::new(),
+    });
+    let address = session.connection.remote_address();
+    tracing::debug!(%address, "a device connected");
+    let ended = loop {
+        match session.connection.accept().await {
+            Ok(stream) => {
+                let session = Arc::clone(&session);
+                tokio::spawn(async move { session.serve_stream(stream).await });
+            }
+            Err(reason) => break reason,
+        }
+    };
+    tracing::debug!(%address, %ended, "a device disconnected");
+}
+
+impl Session {
+    async fn serve_stream(&self, stream: PendingStream) {
+        let incoming = match stream.open().await {
+            Ok(incoming) => incoming,
+            Err(fault) => return tracing::debug!(%fault, "a stream made no sense"),
+        };
+        match (incoming, self.device.get().copied()) {
+            (Incoming::ClientCall(call), _) => self.answer(*call).await,
+            (Incoming::Submit(replies, frames), Some(device)) => {
+                let server = Arc::clone(&self.edge.server);
+                if let Err(fault) = submit::serve(server, device, replies, frames).await {
+                    tracing::debug!(%fault, "a submit flow broke");
+                }
+            }
+            (Incoming::Sync(events, requests), Some(device)) => {
+                let server = Arc::clone(&self.edge.server);
+                if let Err(end) = sync::serve(server, device, events, requests).await {
+                    tracing::debug!(%end, "a sync flow ended");
+                }
+            }
+            // Dropping a flow refuses it: without a login, or of another link.
+            (Incoming::Submit(..) | Incoming::Sync(..), None)
+            | (Incoming::Relay(..) | Incoming::PeerCall(_), _) => {}
+        }
+    }
+
+    async fn answer(&self, call: IncomingCall<ClientRequest>) {
+        let IncomingCall { request, responder } = call;
+        let answer = match request {
+            ClientRequest::Login(proof) => self.login(&proof).await.map(ClientResponse::LoggedIn),
+            request => self.operate(request).await,
+        };
+        if let Err(fault) = responder.answer(answer).await {
+            tracing::debug!(%fault, "an answer was not taken");
+        }
+    }
+
+    async fn operate(&self, request: ClientRequest) -> Result<ClientResponse, Fault> {
+        let caller = match self.device.get() {
+            Some(device) => Caller::Device(*device),
+            None => {
+                self.admit_stranger()?;
+                Caller::Stranger
+            }
+        };
+        let call = ClientCall { caller, request };
+        self.edge.calls.clone().oneshot(call).await
+    }
+
+    async fn login(&self, proof: &Signed<LoginProof>) -> Result<LoggedIn, Fault> {
+        self.admit_stranger()?;
+        let exporter = self.connection.channel_binding(LOGIN_EXPORTER_LABEL, &[]);
+        let server = &self.edge.server;
+        let mut read = server.read().await?;
+        let (device, logged_in) = login(&mut *read, server.me(), proof, &exporter, now()).await?;
+        if *self.device.get_or_init(|| device) != device {
+            let detail = "another device is logged in on this connection; open one of its own";
+            return Err(Fault::new(FaultCode::BadRequest, detail));
+        }
+        self.connection.trust();
+        tracing::debug!(account = %device.0, device = %device.1, "a device logged in");
+        Ok(logged_in)
+    }
+
+    fn admit_stranger(&self) -> Result<(), Fault> {
+        self.edge
+            .strangers
+            .admit(&self.connection.remote_address().ip())
+    }
+}

@@ -1,0 +1,128 @@
+//! The calls of other servers: each goes to its operation.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use entente_homeserver_ops::read::pull::pull;
+use entente_identity::ServerDid;
+use entente_protocol::call::{
+    ClaimKeyPackage, ClaimedKeyPackage, PeerRequest, PeerResponse, Vouched,
+};
+use entente_protocol::fault::{Fault, FaultCode};
+
+use crate::hub::{self, Asker};
+use crate::pipeline::{Named, Pipeline, pipeline};
+use crate::server::{Server, explain};
+use crate::throttle::Throttle;
+
+/// Most calls of peers under way at once.
+const MAX_CALLS: usize = 1024;
+/// How many calls a peer may make: steadily, and at once.
+const PEER_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(500).expect("not zero");
+const PEER_CALLS_BURST: NonZeroU32 = NonZeroU32::new(5_000).expect("not zero");
+
+/// A call, with the server that makes it.
+#[derive(Debug)]
+pub struct PeerCall {
+    /// Who.
+    pub peer: ServerDid,
+    /// What.
+    pub request: PeerRequest,
+}
+
+impl Named for PeerCall {
+    fn name(&self) -> &'static str {
+        match self.request {
+            PeerRequest::Hello(_) => "hello",
+            PeerRequest::GroupInfo(_) => "peer-group-info",
+            PeerRequest::TreeChunk(_) => "peer-tree-chunk",
+            PeerRequest::ClaimKeyPackage(_) => "peer-claim-key-package",
+            PeerRequest::Commit(_) => "peer-commit",
+            PeerRequest::Propose(_) => "peer-propose",
+            PeerRequest::Pull(_) => "pull",
+        }
+    }
+}
+
+/// The way of every call of a peer.
+pub fn peer_pipeline(server: Arc<Server>) -> Pipeline<PeerCall, PeerResponse> {
+    let throttle: Arc<Throttle<ServerDid>> =
+        Arc::new(Throttle::new(PEER_CALLS_PER_SECOND, PEER_CALLS_BURST));
+    pipeline(MAX_CALLS, move |call: PeerCall| {
+        let server = Arc::clone(&server);
+        let throttle = Arc::clone(&throttle);
+        async move {
+            throttle.admit(&call.peer)?;
+            operate(&server, call.peer, call.request).await
+        }
+    })
+}
+
+async fn operate(
+    server: &Arc<Server>,
+    peer: ServerDid,
+    request: PeerRequest,
+) -> Result<PeerResponse, Fault> {
+    match request {
+        // The connection itself answers greetings.
+        PeerRequest::Hello(_) => Err(Fault::new(FaultCode::BadRequest, "greeted already")),
+        PeerRequest::GroupInfo(call) => {
+            let (asker, request) = vouched(peer, call);
+            let reply = hub::group_info(server, asker, request).await?;
+            Ok(PeerResponse::GroupInfo(reply))
+        }
+        PeerRequest::TreeChunk(call) => {
+            let (asker, request) = vouched(peer, call);
+            let bytes = hub::tree_chunk(server, asker, request).await?;
+            Ok(PeerResponse::TreeChunk(bytes))
+        }
+        PeerRequest::ClaimKeyPackage(call) => {
+            let (asker, request) = vouched(peer, call);
+            let claimed = claim(server, asker, request).await?;
+            Ok(PeerResponse::KeyPackage(claimed))
+        }
+        PeerRequest::Commit(call) => {
+            let (asker, request) = vouched(peer, call);
+            let ordered = hub::commit(server, asker, request).await?;
+            Ok(PeerResponse::Ordered(ordered))
+        }
+        PeerRequest::Propose(call) => {
+            let (asker, request) = vouched(peer, call);
+            let ordered = hub::propose(server, asker, request).await?;
+            Ok(PeerResponse::Ordered(ordered))
+        }
+        PeerRequest::Pull(request) => {
+            let mut read = server.read().await?;
+            let entries = pull(&mut *read, &peer, &request).await?;
+            Ok(PeerResponse::Entries(entries))
+        }
+    }
+}
+
+fn vouched<T>(peer: ServerDid, call: Vouched<T>) -> (Asker, T) {
+    let asker = Asker {
+        account: call.account,
+        device: call.device,
+        origin: peer,
+    };
+    (asker, call.request)
+}
+
+/// A claim comes from a follower to the hub, or from a hub to the account's home.
+async fn claim(
+    server: &Arc<Server>,
+    asker: Asker,
+    request: ClaimKeyPackage,
+) -> Result<ClaimedKeyPackage, Fault> {
+    let mut read = server.read().await?;
+    let room = read.room(&request.room).await;
+    drop(read);
+    let room = room.map_err(|fault| explain(&fault))?;
+    if room.is_some_and(|room| room.hub == *server.me()) {
+        hub::claim(server, asker, request).await
+    } else if request.home == *server.me() {
+        hub::claim_here(server, &request).await
+    } else {
+        Err(Fault::new(FaultCode::NotHub, FaultCode::NotHub.meaning()))
+    }
+}

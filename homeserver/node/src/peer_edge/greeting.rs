@@ -1,0 +1,83 @@
+//! A peer greets: who it is, which key it has, where its stream stands.
+
+use std::sync::OnceLock;
+
+use entente_federation::greeting::{FEATURES, check_features, choose_version};
+use entente_homeserver_ops::{Answer, Command};
+use entente_identity::{PublicKey, ServerDid, Signed};
+use entente_protocol::fault::{Fault, FaultCode};
+use entente_protocol::hello::{HELLO_EXPORTER_LABEL, Hello, HelloReply, check_proof, prove};
+use entente_transport::Connection;
+
+use crate::clock::now;
+use crate::hub::wrong_answer;
+use crate::server::Server;
+
+/// Who greeted on a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Greeter {
+    pub(super) server: ServerDid,
+    pub(super) key: PublicKey,
+}
+
+/// Judges a greeting, takes note of the stream's epoch, and answers.
+///
+/// # Errors
+/// It does not hold, or this server does not deal with that one.
+pub(super) async fn greet(
+    server: &Server,
+    connection: &Connection,
+    peer: &OnceLock<Greeter>,
+    hello: &Signed<Hello>,
+) -> Result<Signed<HelloReply>, Fault> {
+    let outward = server.peers.outward();
+    let failed = |reason: String| Fault::new(FaultCode::AuthenticationFailed, reason);
+    let claimed = hello
+        .claimed_body()
+        .map_err(|fault| failed(fault.to_string()))?;
+    outward.admit(&claimed.server)?;
+    let key = connection
+        .peer_key()
+        .ok_or_else(|| failed("the connection shows no key".to_owned()))?;
+    outward.directory.check_key(&claimed.server, &key).await?;
+    let exporter = connection.channel_binding(HELLO_EXPORTER_LABEL, &[]);
+    let hello = check_proof(hello, &key, server.me(), &exporter, now())
+        .map_err(|fault| failed(fault.to_string()))?
+        .into_body();
+    let unsupported = |reason: String| Fault::new(FaultCode::Unsupported, reason);
+    let version = choose_version(hello.min_version, hello.max_version)
+        .map_err(|fault| unsupported(fault.to_string()))?;
+    check_features(&hello.features).map_err(|fault| unsupported(fault.to_string()))?;
+    let greeter = Greeter {
+        server: hello.server.clone(),
+        key,
+    };
+    if *peer.get_or_init(|| greeter.clone()) != greeter {
+        return Err(failed(
+            "another server has greeted on this connection".to_owned(),
+        ));
+    }
+    let greeted = Command::Greeted {
+        peer: hello.server.clone(),
+        stream_epoch: hello.stream_epoch,
+        begins_after: hello.begins_after,
+    };
+    let row = match server.writer.execute(greeted).await? {
+        Answer::Peer(row) => row,
+        other => return Err(wrong_answer(&other)),
+    };
+    connection.trust();
+    server.peers.poke(&hello.server);
+    tracing::debug!(peer = %hello.server, "a peer greeted");
+    let reply = HelloReply {
+        server: server.me().clone(),
+        version,
+        features: FEATURES.to_vec(),
+        stream_epoch: row.incoming.epoch,
+        last_in: row.incoming.last,
+        key_document: outward.key_document,
+        exporter,
+    };
+    let (me, key) = (server.me().to_string(), &server.here.key);
+    Ok(prove(&reply, me, &hello.server, key, now()))
+}

@@ -1,0 +1,150 @@
+//! Dialling a peer and greeting it.
+
+use std::time::Duration;
+
+use entente_federation::greeting::{FEATURES, check_features};
+use entente_identity::{PublicKey, ServerDid, ServerDocument, Signed};
+use entente_protocol::call::{PeerRequest, PeerResponse};
+use entente_protocol::fault::{Fault, FaultCode};
+use entente_protocol::hello::{
+    HELLO_EXPORTER_LABEL, Hello, HelloReply, PROTOCOL_VERSION, check_proof, prove,
+};
+use entente_transport::{CloseCode, ConnectError, Connection};
+use tokio::time::timeout;
+
+use super::Outward;
+use crate::clock::now;
+
+/// Longest time from the first packet to the end of the greeting.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A greeted connection.
+pub(super) struct Greeted {
+    pub(super) connection: Connection,
+    /// The epoch of our stream as the peer knows it.
+    pub(super) stream_epoch: u64,
+    /// The last number of it that the peer owns.
+    pub(super) last_in: u64,
+}
+
+/// Dials a peer at its addresses in turn and greets it.
+///
+/// # Errors
+/// Why none of it led to a greeted connection.
+pub(super) async fn dial(
+    outward: &Outward,
+    peer: &ServerDid,
+    (stream_epoch, begins_after): (u64, u64),
+) -> Result<Greeted, Fault> {
+    outward.admit(peer)?;
+    let _place = outward.dials.acquire().await;
+    let document = outward.directory.document(peer).await?;
+    let addresses = outward.directory.addresses(&document).await?;
+    let mut last = unreachable(peer, "it has no address");
+    for address in addresses {
+        let attempt = connect(outward, &document, address);
+        match attempt.await {
+            Ok(connection) => {
+                let greeting = greet(outward, peer, &connection, (stream_epoch, begins_after));
+                let greeted = timeout(DIAL_TIMEOUT, greeting).await;
+                return greeted.unwrap_or_else(|_| Err(unreachable(peer, "it does not greet")));
+            }
+            Err(fault) => last = fault,
+        }
+    }
+    Err(last)
+}
+
+async fn connect(
+    outward: &Outward,
+    document: &ServerDocument,
+    address: std::net::SocketAddr,
+) -> Result<Connection, Fault> {
+    let peer = &document.did;
+    let host = document.federation.host.as_str();
+    let connecting = outward
+        .endpoint
+        .connect_federation(address, host, &document.keys);
+    match timeout(DIAL_TIMEOUT, connecting).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => {
+            if matches!(error, ConnectError::UnknownKey { .. }) {
+                outward.directory.forget(peer);
+            }
+            Err(unreachable(peer, &error.to_string()))
+        }
+        Err(_) => Err(unreachable(peer, "it does not answer")),
+    }
+}
+
+async fn greet(
+    outward: &Outward,
+    peer: &ServerDid,
+    connection: &Connection,
+    (stream_epoch, begins_after): (u64, u64),
+) -> Result<Greeted, Fault> {
+    let here = &outward.here;
+    let exporter = connection.channel_binding(HELLO_EXPORTER_LABEL, &[]);
+    let hello = Hello {
+        server: here.me.clone(),
+        min_version: PROTOCOL_VERSION,
+        max_version: PROTOCOL_VERSION,
+        features: FEATURES.to_vec(),
+        stream_epoch,
+        begins_after,
+        key_document: outward.key_document,
+        exporter,
+    };
+    let hello = prove(&hello, here.me.to_string(), peer, &here.key, now());
+    let answered = connection.call(&PeerRequest::Hello(hello)).await;
+    let reply = match answered.map_err(Fault::from)? {
+        PeerResponse::Hello(reply) => reply,
+        _ => {
+            return Err(misbehaved(
+                peer,
+                connection,
+                "it did not answer the greeting",
+            ));
+        }
+    };
+    let key = connection
+        .peer_key()
+        .ok_or_else(|| misbehaved(peer, connection, "it shows no key"))?;
+    let reply = check_reply(outward, peer, &key, &reply, &exporter)
+        .map_err(|reason| misbehaved(peer, connection, &reason))?;
+    Ok(Greeted {
+        connection: connection.clone(),
+        stream_epoch: reply.stream_epoch,
+        last_in: reply.last_in,
+    })
+}
+
+fn check_reply(
+    outward: &Outward,
+    peer: &ServerDid,
+    key: &PublicKey,
+    reply: &Signed<HelloReply>,
+    exporter: &[u8; 32],
+) -> Result<HelloReply, String> {
+    let me = &outward.here.me;
+    let reply = check_proof(reply, key, me, exporter, now()).map_err(|fault| fault.to_string())?;
+    let reply = reply.into_body();
+    if reply.server != *peer {
+        return Err(format!("it greets as {}", reply.server));
+    }
+    if reply.version != PROTOCOL_VERSION {
+        return Err(format!("it chose protocol version {}", reply.version));
+    }
+    check_features(&reply.features).map_err(|fault| fault.to_string())?;
+    Ok(reply)
+}
+
+fn unreachable(peer: &ServerDid, reason: &str) -> Fault {
+    let detail = format!("{peer} cannot be reached: {reason}");
+    Fault::new(FaultCode::PeerUnreachable, detail)
+}
+
+fn misbehaved(peer: &ServerDid, connection: &Connection, reason: &str) -> Fault {
+    connection.close(CloseCode::PROTOCOL, "the greeting does not hold");
+    Fault::new(FaultCode::PeerMisbehaved, format!("{peer}: {reason}"))
+}

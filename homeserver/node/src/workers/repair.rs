@@ -1,0 +1,93 @@
+//! Fills gaps in logs: asks a room's hub for the entries that are missing here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use entente_groups::RoomId;
+use entente_homeserver_ops::{Answer, Command, Page, Read, StoreFault};
+use entente_protocol::call::{PeerRequest, PeerResponse, Pull};
+use entente_protocol::entry::Seq;
+use entente_protocol::fault::Fault;
+use futures::StreamExt;
+
+use crate::hub::{misbehaved, wrong_answer};
+use crate::server::{Server, explain};
+
+/// Rooms that are repaired at once.
+const AT_ONCE: usize = 8;
+/// How long to wait before a room is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+/// How many parked items are looked at when the server starts.
+const RESUMED: Page = Page {
+    items: 100_000,
+    bytes: 64 * 1024 * 1024,
+};
+
+/// Takes up the repairs that were under way when the server stopped.
+pub(super) async fn resume(server: &Server, read: &mut dyn Read) -> Result<(), StoreFault> {
+    for parked in read.parked(RESUMED).await? {
+        if let Some((room, _)) = parked.entry {
+            server.wakes.repairs.insert(room);
+        }
+    }
+    Ok(())
+}
+
+/// Repairs rooms as they are found to have gaps.
+pub(super) async fn run(server: Arc<Server>) {
+    loop {
+        let rooms = server.wakes.repairs.take().await;
+        futures::stream::iter(rooms)
+            .for_each_concurrent(AT_ONCE, |room| repair_or_retry(&server, room))
+            .await;
+    }
+}
+
+async fn repair_or_retry(server: &Arc<Server>, room: RoomId) {
+    let Err(fault) = repair(server, room).await else {
+        return;
+    };
+    tracing::warn!(%room, code = %fault.code, reason = %fault.detail, "a gap is not filled yet");
+    let server = Arc::clone(server);
+    tokio::spawn(async move {
+        tokio::time::sleep(RETRY).await;
+        server.wakes.repairs.insert(room);
+    });
+}
+
+async fn repair(server: &Server, room: RoomId) -> Result<(), Fault> {
+    loop {
+        let mut read = server.read().await?;
+        let row = read.room(&room).await;
+        drop(read);
+        let Some(row) = row.map_err(|fault| explain(&fault))? else {
+            return Ok(());
+        };
+        if row.hub == *server.me() {
+            return Ok(());
+        }
+        let request = PeerRequest::Pull(Pull {
+            room,
+            after: row.head,
+            until: Seq(u64::MAX),
+        });
+        let entries = match server.peers.call(&row.hub, &request).await? {
+            PeerResponse::Entries(entries) => entries,
+            _ => return Err(misbehaved(&row.hub)),
+        };
+        if entries.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(%room, count = entries.len(), "entries that were missing were pulled");
+        let from = row.hub;
+        let repaired = Command::Repair {
+            room,
+            from,
+            entries,
+        };
+        match server.writer.execute(repaired).await? {
+            Answer::Repaired(_) => {}
+            other => return Err(wrong_answer(&other)),
+        }
+    }
+}
