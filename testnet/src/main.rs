@@ -1,2 +1,39 @@
-//! testnet
-fn main() {}
+//! The program `testnet`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use testnet::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot begin: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(run(cli))
+}
+
+/// Plays end at once on Ctrl-C: dropping a network kills its servers. `up` ends politely by itself.
+async fn run(cli: Cli) -> ExitCode {
+    let ends_politely = matches!(cli.command, Command::Up(_));
+    let interrupted = async {
+        if ends_politely {
+            std::future::pending::<()>().await;
+        }
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let end = tokio::select! {
+        end = testnet::command::run(cli) => end,
+        () = interrupted => Err(anyhow::anyhow!("interrupted")),
+    };
+    end.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,27 @@
+//! `history`: what was said in a room.
+
+use entente_sdk::Seq;
+
+use crate::args::History;
+use crate::failure::Failure;
+use crate::render::message::MessageFact;
+use crate::render::screen;
+use crate::session::Session;
+
+/// Shows the last messages of a room, oldest first.
+pub async fn run(session: &Session<'_>, history: &History) -> Result<(), Failure> {
+    session.try_catch_up().await;
+    let room = session.find_room(&history.room).await?;
+    let before = history.before.map(Seq);
+    let messages = session.client.history(room, history.limit, before).await?;
+    for message in &messages {
+        session.screen.show(&MessageFact::dated(message))?;
+    }
+    if messages.is_empty() && !session.screen.is_json() {
+        screen::print("Nothing was said here yet.")?;
+    }
+    if before.is_none() {
+        session.client.mark_read(room).await?;
+    }
+    Ok(())
+}
