@@ -6,17 +6,22 @@
 
 use entente_identity::{PublicKey, SigningKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use sha2::{Digest, Sha256};
 
 /// DER of a SubjectPublicKeyInfo of Ed25519 up to the key itself (RFC 8410 §4).
 const ED25519_SPKI_PREFIX: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
 
+/// Separates the reset key from everything else that is derived from a server's key.
+const RESET_LABEL: &[u8] = b"entente stateless reset key";
+
 /// The key with which a server proves who it is, wrapped for TLS.
 pub struct ServerIdentity {
     public: PublicKey,
     certificate: CertificateDer<'static>,
     private: PrivatePkcs8KeyDer<'static>,
+    reset_key: [u8; 32],
 }
 
 impl ServerIdentity {
@@ -42,6 +47,10 @@ impl ServerIdentity {
             public: key.public(),
             certificate: certificate.der().clone(),
             private,
+            reset_key: Sha256::new_with_prefix(RESET_LABEL)
+                .chain_update(key.seed().as_slice())
+                .finalize()
+                .into(),
         })
     }
 
@@ -49,6 +58,12 @@ impl ServerIdentity {
     #[must_use]
     pub fn public(&self) -> PublicKey {
         self.public
+    }
+
+    /// The key of stateless resets (RFC 9000 §10.3.2): the same after every start, so that a server
+    /// that was killed can tell its peers that their connections are gone.
+    pub(crate) fn reset_key(&self) -> [u8; 32] {
+        self.reset_key
     }
 
     pub(crate) fn chain(&self) -> Vec<CertificateDer<'static>> {

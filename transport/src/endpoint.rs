@@ -45,7 +45,7 @@ impl Endpoint {
         limits: AdmissionLimits,
     ) -> Result<Self, BindError> {
         let server = quic_config::server(&identity)?;
-        let quic = socket(address, Some(server))?;
+        let quic = socket(address, Some((&identity, server)))?;
         Ok(Self::new(quic, Some(identity), limits))
     }
 
@@ -201,12 +201,14 @@ impl Drop for Inner {
 
 fn socket(
     address: SocketAddr,
-    server: Option<quinn::ServerConfig>,
+    server: Option<(&ServerIdentity, quinn::ServerConfig)>,
 ) -> Result<quinn::Endpoint, BindError> {
     let fault = |source| BindError::Socket { address, source };
     let socket = UdpSocket::bind(address).map_err(fault)?;
     let runtime = Arc::new(quinn::TokioRuntime);
-    quinn::Endpoint::new(quic_config::endpoint(), server, socket, runtime).map_err(fault)
+    let (identity, server) = server.unzip();
+    let config = quic_config::endpoint(identity);
+    quinn::Endpoint::new(config, server, socket, runtime).map_err(fault)
 }
 
 /// An endpoint could not be made: a fault of the configuration of this machine.

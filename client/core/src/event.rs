@@ -29,6 +29,10 @@ pub struct EventRecord {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most events are messages, and none is kept for long"
+)]
 pub enum Event {
     /// A message came, or was written on this device.
     Message(Message),
@@ -106,9 +110,7 @@ pub struct Problem {
 }
 
 /// How somebody came or went.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, TlsSize, TlsSerialize, TlsDeserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, TlsSize, TlsSerialize, TlsDeserialize)]
 #[repr(u8)]
 pub enum MembershipChange {
     /// Came with a ticket.
@@ -124,9 +126,7 @@ pub enum MembershipChange {
 }
 
 /// Kinds of problems.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, TlsSize, TlsSerialize, TlsDeserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, TlsSize, TlsSerialize, TlsDeserialize)]
 #[repr(u8)]
 pub enum ProblemKind {
     /// The hub showed two histories of a room.
@@ -350,47 +350,48 @@ impl Occurrence {
         })
     }
 
-    /// The event, where no other row is needed to tell it.
+    /// What the occurrence tells, or which row has to be looked up for it.
     #[must_use]
-    pub fn told_by_itself(&self) -> Told {
-        match self {
-            Self::Message(row) => Told::Message(*row),
-            Self::State(change) => Told::State(change.row, change.state),
-            Self::Invite(id) => Told::Invite(InviteId(*id)),
-            Self::Delivered(note) => Told::Event(Event::Delivered {
+    pub fn told(&self) -> Told {
+        let event = match self {
+            Self::Message(row) => return Told::Message(*row),
+            Self::State(change) => return Told::State(change.row, change.state),
+            Self::Invite(id) => return Told::Invite(InviteId(*id)),
+            Self::Delivered(note) => Event::Delivered {
                 room: note.room,
                 seq: note.seq,
-            }),
-            Self::Membership(note) => Told::Event(Event::Membership {
+            },
+            Self::Membership(note) => Event::Membership {
                 room: note.room,
                 account: note.account,
                 handle: note.handle.clone(),
                 change: note.change,
                 by: note.by,
-            }),
-            Self::Profile(note) => Told::Event(Event::RoomProfile {
+            },
+            Self::Profile(note) => Event::RoomProfile {
                 room: note.room,
                 name: text(&note.name),
                 topic: text(&note.topic),
                 by: note.by,
-            }),
-            Self::Policy(note) => Told::Event(Event::RoomPolicy {
+            },
+            Self::Policy(note) => Event::RoomPolicy {
                 room: note.room,
                 by: note.by,
-            }),
+            },
             Self::RoomState(note) => match RoomState::from_number(note.state) {
-                Some(state) => Told::Event(Event::RoomState {
+                Some(state) => Event::RoomState {
                     room: note.room,
                     state,
-                }),
-                None => Told::Nothing,
+                },
+                None => return Told::Nothing,
             },
-            Self::Problem(note) => Told::Event(Event::Problem(Problem {
+            Self::Problem(note) => Event::Problem(Problem {
                 room: note.room,
                 kind: note.kind,
                 text: text(&note.text),
-            })),
-        }
+            }),
+        };
+        Told::Event(Box::new(event))
     }
 }
 
@@ -398,7 +399,7 @@ impl Occurrence {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     /// All of it.
-    Event(Event),
+    Event(Box<Event>),
     /// A message row.
     Message(u64),
     /// A message row and the state that it got.

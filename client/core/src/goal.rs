@@ -279,10 +279,20 @@ mod tests {
 
     #[test]
     fn what_is_not_certain_is_asked_again_with_the_same_call() {
-        for code in [FaultCode::Timeout, FaultCode::PeerUnreachable, FaultCode::Busy] {
-            assert!(matches!(after(&Goal::Leave, code, 0), AfterFault::Repeat { .. }));
+        for code in [
+            FaultCode::Timeout,
+            FaultCode::PeerUnreachable,
+            FaultCode::Busy,
+        ] {
+            assert!(matches!(
+                after(&Goal::Leave, code, 0),
+                AfterFault::Repeat { .. }
+            ));
         }
-        assert_eq!(after(&Goal::Leave, FaultCode::NotMember, 0), AfterFault::GiveUp);
+        assert_eq!(
+            after(&Goal::Leave, FaultCode::NotMember, 0),
+            AfterFault::GiveUp
+        );
     }
 
     #[test]

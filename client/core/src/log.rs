@@ -128,7 +128,12 @@ mod tests {
         let active = RoomState::Active;
         check(active, head, &third, &Verdict::Next);
         check(active, head, &second, &Verdict::Known);
-        check(active, head, &entry(1, EntryHash::default()), &Verdict::Known);
+        check(
+            active,
+            head,
+            &entry(1, EntryHash::default()),
+            &Verdict::Known,
+        );
         check(active, head, &entry(4, third.header.hash()), &Verdict::Gap);
         let fork = |seq| Verdict::Forked(ChainFault::Fork(Seq(seq)));
         check(active, head, &entry(3, EntryHash([7; 32])), &fork(3));
@@ -146,7 +151,12 @@ mod tests {
         let joining = RoomState::Joining;
         let own = entry(3, EntryHash([5; 32]));
         check(joining, None, &own, &Verdict::ComesIn);
-        check(joining, None, &entry(2, EntryHash([5; 32])), &Verdict::BeforeOwnTime);
+        check(
+            joining,
+            None,
+            &entry(2, EntryHash([5; 32])),
+            &Verdict::BeforeOwnTime,
+        );
         let mut message = own.clone();
         message.header.kind = EntryKind::Application;
         check(joining, None, &message, &Verdict::BeforeOwnTime);

@@ -71,11 +71,10 @@ pub fn after_refusal(
 
 /// A state never goes back.
 fn advance(before: MessageState, now: MessageState) -> MessageState {
-    let back = match (before, now) {
-        (MessageState::Delivered(_), _) => true,
-        (MessageState::Ordered(_), MessageState::Stored) => true,
-        (MessageState::Failed(_), MessageState::Stored) => true,
-        _ => false,
+    let back = match before {
+        MessageState::Waiting | MessageState::Stored => false,
+        MessageState::Ordered(_) | MessageState::Failed(_) => now == MessageState::Stored,
+        MessageState::Delivered(_) => true,
     };
     if back { before } else { now }
 }
@@ -116,7 +115,10 @@ mod tests {
     fn a_message_goes_forward_only() {
         let waiting = MessageState::Waiting;
         let ordered = MessageState::Ordered(AT);
-        assert_eq!(next(waiting, SubmitOutcome::Stored), Next::Note(MessageState::Stored));
+        assert_eq!(
+            next(waiting, SubmitOutcome::Stored),
+            Next::Note(MessageState::Stored)
+        );
         assert_eq!(next(waiting, ORDERED), Next::Note(ordered));
         assert_eq!(next(ordered, SubmitOutcome::Stored), Next::Note(ordered));
         let delivered = MessageState::Delivered(AT);
@@ -131,7 +133,11 @@ mod tests {
         let of = |code| next(MessageState::Stored, refused(code));
         assert_eq!(of(FaultCode::WrongEpoch), Next::EncryptAgain);
         assert_eq!(of(FaultCode::NotMember), Next::Fail(FaultCode::NotMember));
-        for code in [FaultCode::Busy, FaultCode::NotAuthenticated, FaultCode::Timeout] {
+        for code in [
+            FaultCode::Busy,
+            FaultCode::NotAuthenticated,
+            FaultCode::Timeout,
+        ] {
             assert!(matches!(of(code), Next::Resubmit { .. }), "{code}");
         }
     }

@@ -194,6 +194,9 @@ mod tests {
         let (alice, other) = (person(1, 2).claim.account, person(3, 4).claim.account);
         assert_eq!(handle_trust(&alice, None), HandleTrust::Claimed);
         assert_eq!(handle_trust(&alice, Some(&alice)), HandleTrust::Confirmed);
-        assert_eq!(handle_trust(&alice, Some(&other)), HandleTrust::Contradicted);
+        assert_eq!(
+            handle_trust(&alice, Some(&other)),
+            HandleTrust::Contradicted
+        );
     }
 }

@@ -28,6 +28,8 @@ use crate::vault_thread::VaultThread;
 
 /// How often a task looks for what another process has written.
 pub(crate) const OTHERS_INTERVAL: Duration = Duration::from_millis(500);
+/// Longest pause between two sessions: somebody waits at this end.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A session that held this long starts the pauses anew.
 const STABLE: Duration = Duration::from_secs(20);
 
@@ -63,7 +65,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             backoff.reset();
         }
         let reason = ended.map_or_else(|error| error, |()| Error::Stopped);
-        let pause = Duration::from_millis(backoff.next_delay_ms(&mut OsRng));
+        let pause = Duration::from_millis(backoff.next_delay_ms(&mut OsRng)).min(LONGEST_PAUSE);
         tracing::debug!(%reason, ?pause, "the session ended");
         shared.state.send_replace(describe(&reason, pause));
         tokio::select! {

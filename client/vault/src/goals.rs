@@ -130,10 +130,7 @@ pub(crate) fn find(connection: &Connection, id: GoalId) -> Result<Option<GoalRow
 }
 
 /// Goals that are not over, in the order in which they were wanted; of one room, or of all.
-pub(crate) fn open(
-    connection: &Connection,
-    room: Option<i64>,
-) -> Result<Vec<GoalRow>, VaultError> {
+pub(crate) fn open(connection: &Connection, room: Option<i64>) -> Result<Vec<GoalRow>, VaultError> {
     let sql = format!("{SELECT} WHERE g.state < 3 AND (?1 IS NULL OR g.room = ?1) ORDER BY g.id");
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([room], read)?;

@@ -206,9 +206,7 @@ pub(crate) fn not_ordered(
     connection: &Connection,
     room: Option<i64>,
 ) -> Result<Vec<Message>, VaultError> {
-    let sql = format!(
-        "{SELECT} WHERE m.seq IS NULL AND (?1 IS NULL OR m.room = ?1) ORDER BY m.id"
-    );
+    let sql = format!("{SELECT} WHERE m.seq IS NULL AND (?1 IS NULL OR m.room = ?1) ORDER BY m.id");
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([room], read)?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -35,7 +35,8 @@ pub(crate) struct OutboxRow {
     pub(crate) failures: u32,
 }
 
-const SELECT: &str = "SELECT o.id, o.message, r.room, m.message_id, o.epoch, o.ciphertext, o.failures
+const SELECT: &str =
+    "SELECT o.id, o.message, r.room, m.message_id, o.epoch, o.ciphertext, o.failures
                       FROM outbox o
                       JOIN message m ON m.id = o.message
                       JOIN room r ON r.id = o.room";
@@ -113,7 +114,8 @@ pub(crate) fn take(connection: &Connection, message: u64) -> Result<Option<Vec<u
 
 /// The hashes of a message's ciphertexts.
 pub(crate) fn hashes(connection: &Connection, message: u64) -> Result<Vec<u8>, VaultError> {
-    let mut statement = connection.prepare_cached("SELECT hashes FROM outbox WHERE message = ?1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT hashes FROM outbox WHERE message = ?1")?;
     let hashes = optional(statement.query_row([message], |row| row.get(0)))?;
     Ok(hashes.unwrap_or_default())
 }

@@ -275,11 +275,7 @@ impl Header {
     }
 }
 
-fn derive(
-    passphrase: &Passphrase,
-    params: Params,
-    salt: &[u8],
-) -> Result<VaultKey, ProfileFault> {
+fn derive(passphrase: &Passphrase, params: Params, salt: &[u8]) -> Result<VaultKey, ProfileFault> {
     if passphrase.0.is_empty() {
         return Err(ProfileFault::EmptyPassphrase);
     }
@@ -448,10 +444,7 @@ mod tests {
         let key = create(&path, &Unlock::KeyFile).expect("made");
         assert_eq!(open(&path, &Unlock::KeyFile), Ok(key));
         assert_eq!(create(&path, &Unlock::KeyFile), Ok(key));
-        assert_eq!(
-            ProfileFolder::unlock_kind(&path),
-            Some(UnlockKind::KeyFile)
-        );
+        assert_eq!(ProfileFolder::unlock_kind(&path), Some(UnlockKind::KeyFile));
         let other = open(&path, &passphrase("x"));
         assert!(matches!(other, Err(ProfileFault::OtherUnlock { .. })));
     }
@@ -478,7 +471,9 @@ mod tests {
             let before = fs::metadata(&target).expect("there").permissions();
             fs::set_permissions(&target, Permissions::from_mode(mode)).expect("ours");
             let fault = open(&path, &Unlock::KeyFile).expect_err("too wide");
-            assert!(matches!(fault, ProfileFault::Permissions { mode: found, .. } if found == mode));
+            assert!(
+                matches!(fault, ProfileFault::Permissions { mode: found, .. } if found == mode)
+            );
             assert!(fault.to_string().contains("chmod"), "{fault}");
             fs::set_permissions(&target, before).expect("ours");
         }

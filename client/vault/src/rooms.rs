@@ -1,9 +1,7 @@
 //! Rows of rooms, their rosters and their MLS states.
 
 use entente_client_core::room::RoomState;
-use entente_groups::{
-    Epoch, LeafIndex, MemberInfo, RoomId, RoomPolicy, StateDelta, Suite,
-};
+use entente_groups::{Epoch, LeafIndex, MemberInfo, RoomId, RoomPolicy, StateDelta, Suite};
 use entente_identity::{AccountDid, DeviceId, Handle, ServerDid};
 use entente_protocol::entry::{EntryHash, Head, Seq, Term};
 use rusqlite::{Connection, Row, params};
@@ -194,8 +192,9 @@ pub(crate) fn apply_delta(
     for key in &delta.deletes {
         delete.execute(params![room, key])?;
     }
-    let mut put = connection
-        .prepare_cached("INSERT OR REPLACE INTO mls_state (room, key, value) VALUES (?1, ?2, ?3)")?;
+    let mut put = connection.prepare_cached(
+        "INSERT OR REPLACE INTO mls_state (room, key, value) VALUES (?1, ?2, ?3)",
+    )?;
     for (key, value) in &delta.puts {
         put.execute(params![room, key, value])?;
     }

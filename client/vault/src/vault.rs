@@ -1,6 +1,11 @@
 //! The vault itself: one connection, one owner, one transaction per step.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use entente_client_core::goal::GoalId;
+use entente_groups::{MessageId, RoomId};
 use entente_identity::UnixMillis;
+use entente_protocol::entry::Seq;
 use rand::{CryptoRng, RngCore};
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -28,6 +33,13 @@ pub struct Vault {
     pub(crate) connection: Connection,
     members: MemberCache,
     own: Option<Own>,
+    /// What this process asked for each goal: a call's id, or an offer. An answer to anything else is
+    /// about a call that another process has replaced meanwhile.
+    pub(crate) asked: BTreeMap<GoalId, Option<MessageId>>,
+    /// Where entries of a room were missing when they came last.
+    pub(crate) gaps: BTreeMap<RoomId, Seq>,
+    /// Gaps that were told of.
+    pub(crate) told_gaps: BTreeSet<(RoomId, Seq)>,
 }
 
 impl Vault {
@@ -53,6 +65,9 @@ impl Vault {
             connection,
             members: MemberCache::default(),
             own,
+            asked: BTreeMap::new(),
+            gaps: BTreeMap::new(),
+            told_gaps: BTreeSet::new(),
         })
     }
 

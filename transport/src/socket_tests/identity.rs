@@ -86,7 +86,7 @@ async fn dial_raw(
 ) -> Result<quinn::Connection, CloseReason> {
     let socket = std::net::UdpSocket::bind(LOOPBACK).unwrap();
     let runtime = Arc::new(quinn::TokioRuntime);
-    let quic = quinn::Endpoint::new(quic_config::endpoint(), None, socket, runtime).unwrap();
+    let quic = quinn::Endpoint::new(quic_config::endpoint(None), None, socket, runtime).unwrap();
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
     let config = quinn::ClientConfig::new(Arc::new(crypto));
     let address = server.local_address().unwrap();
@@ -186,7 +186,7 @@ async fn sessions_are_never_resumed() {
     config.enable_early_data = true;
     let socket = std::net::UdpSocket::bind(LOOPBACK).unwrap();
     let runtime = Arc::new(quinn::TokioRuntime);
-    let quic = quinn::Endpoint::new(quic_config::endpoint(), None, socket, runtime).unwrap();
+    let quic = quinn::Endpoint::new(quic_config::endpoint(None), None, socket, runtime).unwrap();
     let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
     let config = quinn::ClientConfig::new(Arc::new(crypto));
     let address = server.local_address().unwrap();
@@ -233,4 +233,41 @@ fn certificates_carry_the_key_and_say_nothing_secret() {
     let read = crate::certificate::certified_key(&identity.chain()[0]).unwrap();
     assert_eq!(read, key.public());
     assert_eq!(format!("{identity:?}"), format!("ServerIdentity({read})"));
+}
+
+/// A server that is killed sends no farewell: its runtime ends between two packets.
+#[test]
+fn peers_of_a_killed_server_learn_of_it_when_it_is_back() {
+    let here = tokio::runtime::Runtime::new().expect("a runtime");
+    let there = tokio::runtime::Runtime::new().expect("a runtime");
+    let (address, accepted) = there.block_on(async {
+        let server = server(1);
+        let address = server.local_address().unwrap();
+        let accepting = server.clone();
+        (
+            address,
+            tokio::spawn(async move { (accepting.accept().await, server) }),
+        )
+    });
+    let (_device, dialled) = here.block_on(async {
+        let device = device();
+        let dialled = device.connect_client(address, NAME, &[public(1)]).await;
+        (device, dialled.expect("connected"))
+    });
+    let kept = there.block_on(accepted).expect("accepted");
+    there.shutdown_timeout(std::time::Duration::from_secs(5));
+    drop(kept);
+    here.block_on(async {
+        let again = Endpoint::bind(address, identity(1), AdmissionLimits::default());
+        let _back = again.expect("the port is free again");
+        let asked = tokio::spawn({
+            let dialled = dialled.clone();
+            async move { dialled.open_sync().await.map(|_| ()) }
+        });
+        let limit = std::time::Duration::from_secs(8);
+        let closed = tokio::time::timeout(limit, dialled.closed()).await;
+        let reason = closed.expect("far sooner than the idle limit of 30 s");
+        assert_eq!(reason, CloseReason::Lost);
+        let _ = asked.await;
+    });
 }

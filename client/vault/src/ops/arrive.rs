@@ -100,8 +100,7 @@ pub(crate) fn go_out(
     for waiting in outbox::of_room(step.connection, id)? {
         let own = step.own;
         outbox::take(step.connection, waiting.message)?;
-        let before =
-            messages::find_own(step.connection, id, &own.account, &waiting.message_id)?;
+        let before = messages::find_own(step.connection, id, &own.account, &waiting.message_id)?;
         if before.is_some_and(|message| message.state.position().is_none()) {
             let failed = MessageState::Failed(FaultCode::NotMember);
             messages::set_state(step.connection, waiting.message, failed, None)?;
@@ -121,11 +120,7 @@ pub(crate) fn go_out(
 }
 
 /// Stops in a room until this device has come back by a resync, and wants that.
-pub(crate) fn lose_track(
-    step: &mut Step<'_>,
-    room: &RoomId,
-    why: &str,
-) -> Result<(), VaultError> {
+pub(crate) fn lose_track(step: &mut Step<'_>, room: &RoomId, why: &str) -> Result<(), VaultError> {
     let row = step.room(room)?;
     row.state = RoomState::Broken;
     let (id, now) = (row.id, step.now);
@@ -150,8 +145,5 @@ pub(crate) fn want_resync(step: &Step<'_>, room: i64) -> Result<(), VaultError> 
 /// Notes where a room stands now.
 pub(crate) fn note_room_state(step: &mut Step<'_>, room: &RoomId) -> Result<(), VaultError> {
     let state = step.room(room)?.state as u8;
-    step.note(&Occurrence::RoomState(RoomStateNote {
-        room: *room,
-        state,
-    }))
+    step.note(&Occurrence::RoomState(RoomStateNote { room: *room, state }))
 }

@@ -38,7 +38,9 @@ pub(crate) fn read(step: &mut Step<'_>, room: &RoomId, entry: &Entry) -> Result<
             Ok(Flow::On)
         }
         Ok(Processed::Application(_) | Processed::OwnApplication(_) | Processed::Proposal(_)) => {
-            Err(VaultError::Damaged("a commit was processed as something else"))
+            Err(VaultError::Damaged(
+                "a commit was processed as something else",
+            ))
         }
         Err(fault) => cannot_follow(step, room, entry, &fault),
     }
@@ -62,9 +64,9 @@ pub(crate) fn read_proposal(
             proposed(step, room, entry, body, &departure)?;
             Ok(Flow::On)
         }
-        Ok(Processed::Application(_) | Processed::OwnApplication(_) | Processed::Commit(_)) => {
-            Err(VaultError::Damaged("a proposal was processed as something else"))
-        }
+        Ok(Processed::Application(_) | Processed::OwnApplication(_) | Processed::Commit(_)) => Err(
+            VaultError::Damaged("a proposal was processed as something else"),
+        ),
         Err(fault) => cannot_follow(step, room, entry, &fault),
     }
 }
@@ -256,8 +258,7 @@ fn post_profile(
     };
     let own_leaf = step.member(room)?.own_leaf();
     let row = step.room(room)?;
-    let (id, name, topic, renamed) =
-        (row.id, row.name.clone(), row.topic.clone(), row.renamed);
+    let (id, name, topic, renamed) = (row.id, row.name.clone(), row.topic.clone(), row.renamed);
     let roster = rooms::roster(step.connection, id)?;
     let others = roster.iter().map(|row| row.leaf);
     let others = others.filter(|leaf| *leaf != newcomer.leaf);

@@ -57,27 +57,64 @@ impl Vault {
     ) -> Result<PageOutcome, VaultError> {
         let Moment { now, rng } = moment;
         for chunk in entries.chunks(MAX_ENTRIES_PER_STEP) {
-            let outcome = self.step(Moment { now, rng: &mut *rng }, |step| {
-                let Some(row) = step.find_room(room)? else {
-                    return Ok(PageOutcome::UnknownRoom);
-                };
-                if row.hub != *hub {
-                    let text = format!("the server names {hub} as this room's hub, it is {}", row.hub);
-                    step.problem(Some(*room), ProblemKind::ServerMisbehaved, &text)?;
-                    return Ok(PageOutcome::NotFollowed);
-                }
-                for entry in chunk {
-                    if let Flow::Stop(outcome) = read_entry(step, room, entry)? {
-                        return Ok(outcome);
+            let outcome = self.step(
+                Moment {
+                    now,
+                    rng: &mut *rng,
+                },
+                |step| {
+                    let Some(row) = step.find_room(room)? else {
+                        return Ok(PageOutcome::UnknownRoom);
+                    };
+                    if row.hub != *hub {
+                        let text = format!(
+                            "the server names {hub} as this room's hub, it is {}",
+                            row.hub
+                        );
+                        step.problem(Some(*room), ProblemKind::ServerMisbehaved, &text)?;
+                        return Ok(PageOutcome::NotFollowed);
                     }
-                }
-                Ok(PageOutcome::Read)
-            })?;
+                    for entry in chunk {
+                        if let Flow::Stop(outcome) = read_entry(step, room, entry)? {
+                            return Ok(outcome);
+                        }
+                    }
+                    Ok(PageOutcome::Read)
+                },
+            )?;
+            if outcome == PageOutcome::Gap {
+                self.tell_of_gap(
+                    room,
+                    Moment {
+                        now,
+                        rng: &mut *rng,
+                    },
+                )?;
+            }
             if outcome != PageOutcome::Read {
                 return Ok(outcome);
             }
+            self.gaps.remove(room);
         }
         Ok(PageOutcome::Read)
+    }
+
+    /// Entries that are missing once are asked for again; that they are still missing then is worth an
+    /// alarm, once.
+    fn tell_of_gap(&mut self, room: &RoomId, moment: Moment<'_>) -> Result<(), VaultError> {
+        let cursor = self.room(room)?.cursor;
+        let known = self.gaps.insert(*room, cursor);
+        if known != Some(cursor) || !self.told_gaps.insert((*room, cursor)) {
+            return Ok(());
+        }
+        self.step(moment, |step| {
+            let text = format!(
+                "what comes after position {} is missing, also when asked for again: the server \
+                 leaves entries out",
+                cursor.0
+            );
+            step.problem(Some(*room), ProblemKind::Gap, &text)
+        })
     }
 }
 
@@ -138,11 +175,7 @@ fn come_in(
 }
 
 /// This device is in: by the hub's answer, or by its entry in the log, whichever comes first.
-pub(crate) fn arrived(
-    step: &mut Step<'_>,
-    room: &RoomId,
-    at: Head,
-) -> Result<(), VaultError> {
+pub(crate) fn arrived(step: &mut Step<'_>, room: &RoomId, at: Head) -> Result<(), VaultError> {
     let id = step.room(room)?.id;
     let mut how = Arrived::New;
     if let Some(sent) = goals::sent(step.connection, id)? {
@@ -219,7 +252,9 @@ pub(crate) fn freeze(
         "INSERT INTO evidence (room, seq, entry, time) VALUES (?1, ?2, ?3, ?4)",
         params![room.0, entry.header.seq.0, encode(entry), step.now.0],
     )?;
-    let text = format!("the room is frozen: {why}. Ask the other members; resync accepts what the hub shows");
+    let text = format!(
+        "the room is frozen: {why}. Ask the other members; resync accepts what the hub shows"
+    );
     step.problem(Some(*room), kind, &text)?;
     note_room_state(step, room)
 }

@@ -4,9 +4,7 @@ use entente_client_core::event::ProblemKind;
 use entente_client_core::goal::{AfterFault, Goal, GoalId, GoalState, MAX_REMADE, after_fault};
 use entente_client_core::retry::delay_ms;
 use entente_client_core::room::RoomState;
-use entente_groups::{
-    CommitBundle, Epoch, JoinOffer, Member, MemberFault, RuleFault, TicketFault,
-};
+use entente_groups::{CommitBundle, Epoch, JoinOffer, Member, MemberFault, RuleFault, TicketFault};
 use entente_protocol::call::{ClientResponse, GroupInfoReply, Ordered};
 use entente_protocol::fault::{Fault, FaultCode};
 
@@ -29,10 +27,12 @@ impl Vault {
         answer: &Result<ClientResponse, Fault>,
         moment: Moment<'_>,
     ) -> Result<(), VaultError> {
+        let asked = self.asked.remove(&goal);
         self.step(moment, |step| {
             let found = goals::find(step.connection, goal)?;
-            // Its entry, or another process, may have settled it.
-            let Some(row) = found.filter(|row| !row.state.is_over()) else {
+            // Its entry may have settled it, or another process may have asked anew since.
+            let answers = |row: &GoalRow| asked.is_none_or(|asked| asked == row.message_id);
+            let Some(row) = found.filter(|row| !row.state.is_over() && answers(row)) else {
                 return Ok(());
             };
             match answer {
@@ -144,10 +144,7 @@ pub(crate) fn give_up(
 ) -> Result<(), VaultError> {
     forget_sent(step, row)?;
     goals::failed(step.connection, row.id, code, detail, step.now)?;
-    let out = matches!(
-        code,
-        Some(FaultCode::NotMember | FaultCode::NoSuchRoom)
-    );
+    let out = matches!(code, Some(FaultCode::NotMember | FaultCode::NoSuchRoom));
     match &row.goal {
         Goal::Found(_) => go_out(step, &row.room, RoomState::Left)?,
         Goal::Join(join) => {
@@ -183,9 +180,7 @@ fn commit_externally(step: &Step<'_>, goal: &Goal, offer: &JoinOffer) -> Externa
     };
     match Member::join_by_ticket(offer, &join.ticket, &identity, key, now) {
         // Let in before, by a commit whose fate this device did not learn.
-        Err(MemberFault::Rule(RuleFault::AlreadyMember)) => {
-            Member::resync(offer, &identity, key)
-        }
+        Err(MemberFault::Rule(RuleFault::AlreadyMember)) => Member::resync(offer, &identity, key),
         made => made,
     }
 }
@@ -204,11 +199,7 @@ fn joining(
     goals::call(step.connection, row.id, message_id, epoch, &call, step.now)
 }
 
-fn cannot_join(
-    step: &mut Step<'_>,
-    row: &GoalRow,
-    fault: MemberFault,
-) -> Result<(), VaultError> {
+fn cannot_join(step: &mut Step<'_>, row: &GoalRow, fault: MemberFault) -> Result<(), VaultError> {
     let code = match &fault {
         MemberFault::Rule(RuleFault::Ticket(TicketFault::Missing)) => FaultCode::NotMember,
         MemberFault::Rule(RuleFault::Ticket(_)) => FaultCode::TicketRefused,

@@ -1,17 +1,19 @@
 //! What is to be asked of servers now: goals, trees of Welcomes, invitations on their way.
 
 use entente_client_core::goal::{Goal, GoalId, GoalState, Reached};
-use entente_groups::{CommitBundle, RoomId};
+use entente_client_core::room::RoomState;
+use entente_groups::{CommitBundle, MessageId, RoomId};
 use entente_identity::{ServerDid, UnixMillis};
 use entente_protocol::call::{
-    ClientRequest, CommitRequest, CreateRoom, HubCall, Proposal, RoomAccess,
+    ClientRequest, CommitRequest, CreateRoom, HubCall, Proposal, RoomAccess, TreeRef,
 };
 
 use crate::error::VaultError;
 use crate::goals::{self, GoalFate, GoalRow, StoredBundle, StoredCall};
+use crate::ops::arrive::note_room_state;
 use crate::ops::goal_answer::give_up;
-use crate::ops::welcome::{self, WelcomeId};
 use crate::ops::invites::{self, SentInviteId};
+use crate::ops::welcome::{self, WelcomeId};
 use crate::step::Step;
 use crate::vault::{Moment, Vault};
 use crate::{outbox, rooms};
@@ -59,7 +61,7 @@ pub struct TreeWanted {
     /// Its hub.
     pub hub: ServerDid,
     /// Which tree.
-    pub tree: entente_protocol::call::TreeRef,
+    pub tree: TreeRef,
 }
 
 impl Vault {
@@ -75,8 +77,9 @@ impl Vault {
         if !due {
             return Ok(Vec::new());
         }
-        self.step(moment, |step| {
+        let (work, asked) = self.step(moment, |step| {
             let mut work = Vec::new();
+            let mut asked = Vec::new();
             let mut busy: Vec<RoomId> = Vec::new();
             for goal in goals::open(step.connection, None)? {
                 if busy.contains(&goal.room) || held_back(step, &goal)? {
@@ -84,13 +87,17 @@ impl Vault {
                 }
                 busy.push(goal.room);
                 if goal.not_before <= step.now {
-                    work.extend(pursue(step, goal)?);
+                    let wanted = pursue(step, goal)?;
+                    asked.extend(wanted.as_ref().and_then(asked_for));
+                    work.extend(wanted);
                 }
             }
             work.extend(welcome::due(step)?.into_iter().map(Work::Tree));
             work.extend(invites::due(step)?);
-            Ok(work)
-        })
+            Ok((work, asked))
+        })?;
+        self.asked.extend(asked);
+        Ok(work)
     }
 
     /// When the next thing is to be asked or handed over that is not due at `now`.
@@ -130,13 +137,25 @@ impl Vault {
     }
 }
 
+/// What is asked for a goal: a call by its id, or an offer.
+fn asked_for(work: &Work) -> Option<(GoalId, Option<MessageId>)> {
+    match work {
+        Work::Call { goal, request } => {
+            let id = match request {
+                ClientRequest::CreateRoom(create) => create.message_id,
+                ClientRequest::Commit(call) => call.request.message_id,
+                ClientRequest::Propose(call) => call.request.message_id,
+                _ => return None,
+            };
+            Some((*goal, Some(id)))
+        }
+        Work::Offer { goal, .. } => Some((*goal, None)),
+        Work::Tree(_) | Work::Invite { .. } => None,
+    }
+}
+
 /// Wants something, if the room is in a state for it.
-pub(crate) fn want(
-    step: &mut Step<'_>,
-    room: &RoomId,
-    goal: &Goal,
-) -> Result<GoalId, VaultError> {
-    use entente_client_core::room::RoomState;
+pub(crate) fn want(step: &mut Step<'_>, room: &RoomId, goal: &Goal) -> Result<GoalId, VaultError> {
     let row = step.room(room)?;
     let possible = match goal {
         Goal::Resync => matches!(
@@ -155,19 +174,22 @@ pub(crate) fn want(
     if !possible {
         return Err(VaultError::RoomState(row.state));
     }
-    if *goal == Goal::Leave {
-        row.state = RoomState::Leaving;
-    }
     let id = row.id;
     if *goal == Goal::Leave {
-        crate::ops::arrive::note_room_state(step, room)?;
+        row.state = RoomState::Leaving;
+        note_room_state(step, room)?;
+    }
+    if *goal == Goal::Resync {
+        let open = goals::open(step.connection, Some(id))?;
+        if let Some(same) = open.iter().find(|open| open.goal == Goal::Resync) {
+            return Ok(same.id);
+        }
     }
     goals::insert(step.connection, id, goal, step.now, step.now)
 }
 
 /// Whether a goal has to wait for another room state: a lost device first comes back.
 fn held_back(step: &mut Step<'_>, goal: &GoalRow) -> Result<bool, VaultError> {
-    use entente_client_core::room::RoomState;
     let state = step.room(&goal.room)?.state;
     let coming = matches!(goal.goal, Goal::Resync | Goal::Join(_) | Goal::Found(_));
     let proposing = goal.goal == Goal::Leave && state == RoomState::Leaving;
@@ -262,17 +284,15 @@ fn make_call(step: &mut Step<'_>, goal: &GoalRow) -> Result<StoredCall, VaultErr
         }
         Goal::Found(_) => return Ok(StoredCall::Create),
         Goal::Join(_) | Goal::Resync => {
-            return Err(VaultError::Damaged("a goal that needs an offer was made without"));
+            return Err(VaultError::Damaged(
+                "a goal that needs an offer was made without",
+            ));
         }
     };
     Ok(StoredCall::Commit(StoredBundle::from(&bundle)))
 }
 
-fn request(
-    step: &mut Step<'_>,
-    goal: &GoalRow,
-    call: &StoredCall,
-) -> Result<Work, VaultError> {
+fn request(step: &mut Step<'_>, goal: &GoalRow, call: &StoredCall) -> Result<Work, VaultError> {
     let hub = step.room(&goal.room)?.hub.clone();
     let message_id = goal.message_id;
     let message_id = message_id.ok_or(VaultError::Damaged("a goal in flight has no id"))?;

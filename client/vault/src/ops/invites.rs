@@ -20,6 +20,7 @@ use entente_protocol::limits::TICKET_LIFETIME_MS;
 use rusqlite::{Connection, Row, params};
 use tls_codec::VLBytes;
 
+use crate::accounts;
 use crate::columns::{Root, Text, Tls, optional, senseless};
 use crate::error::VaultError;
 use crate::goals::{self, GoalFate};
@@ -27,7 +28,6 @@ use crate::ops::goal_work::Work;
 use crate::rooms::{self, RoomRow};
 use crate::step::Step;
 use crate::vault::{Moment, Vault};
-use crate::accounts;
 
 /// Names an invitation that is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -280,8 +280,7 @@ fn answered(
         return Ok(());
     };
     let waiting = entente_client_core::message::MessageState::Waiting;
-    let next =
-        entente_client_core::outbox::after_refusal(waiting, fault, failures, &mut step.rng);
+    let next = entente_client_core::outbox::after_refusal(waiting, fault, failures, &mut step.rng);
     if let Next::Resubmit { delay_ms } = next {
         step.connection.execute(
             "UPDATE sent_invite SET failures = failures + 1, not_before = ?2 WHERE id = ?1",
@@ -337,18 +336,11 @@ fn find(
     invite: InviteId,
 ) -> Result<Option<(Invite, InvitePayload)>, VaultError> {
     let sql = format!("{SELECT} WHERE i.id = ?1 AND i.state = {OPEN}");
-    optional(
-        connection
-            .prepare_cached(&sql)?
-            .query_row([invite.0], read),
-    )
+    optional(connection.prepare_cached(&sql)?.query_row([invite.0], read))
 }
 
 /// An invitation, in whatever state, for an event about it.
-pub(crate) fn at(
-    connection: &Connection,
-    invite: InviteId,
-) -> Result<Option<Invite>, VaultError> {
+pub(crate) fn at(connection: &Connection, invite: InviteId) -> Result<Option<Invite>, VaultError> {
     let sql = format!("{SELECT} WHERE i.id = ?1");
     let mut statement = connection.prepare_cached(&sql)?;
     optional(statement.query_row([invite.0], |row| Ok(read(row)?.0)))
@@ -382,7 +374,12 @@ fn room_to_join(step: &mut Step<'_>, invite: &Invite) -> Result<i64, VaultError>
     }
     let row = rooms::insert(
         step.connection,
-        unknown_room(invite.room, &invite.hub, &invite.inviter, RoomState::Joining),
+        unknown_room(
+            invite.room,
+            &invite.hub,
+            &invite.inviter,
+            RoomState::Joining,
+        ),
     )?;
     let id = row.id;
     step.adopt_room(row);
@@ -444,9 +441,7 @@ pub(crate) fn received(
                 .open(SealedKind::Invite, &binding.to_bytes(), &sealed)
                 .map_err(|fault| fault.to_string())
         })
-        .and_then(|bytes| {
-            InvitePayload::open(&bytes, &binding).map_err(|fault| fault.to_string())
-        });
+        .and_then(|bytes| InvitePayload::open(&bytes, &binding).map_err(|fault| fault.to_string()));
     match opened {
         Ok(payload) => store_received(step, item, &payload, time),
         Err(why) => {

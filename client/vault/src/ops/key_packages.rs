@@ -42,9 +42,21 @@ impl Vault {
             )?;
             let missing = suites_without_last_resort(step)?;
             for order in refill(unclaimed.saturating_add(waiting), &missing) {
-                make(step, &mut store, order.suite, order.once, KeyPackageUse::Once)?;
+                make(
+                    step,
+                    &mut store,
+                    order.suite,
+                    order.once,
+                    KeyPackageUse::Once,
+                )?;
                 let last_resort = usize::from(order.last_resort);
-                make(step, &mut store, order.suite, last_resort, KeyPackageUse::LastResort)?;
+                make(
+                    step,
+                    &mut store,
+                    order.suite,
+                    last_resort,
+                    KeyPackageUse::LastResort,
+                )?;
             }
             save(step, &mut store)?;
             unpublished(step)

@@ -90,14 +90,16 @@ fn came_back(
 fn decrypt(step: &mut Step<'_>, room: &RoomId, entry: &Entry) -> Result<Outcome, VaultError> {
     let body = entry.body.as_slice();
     if !has_form(entry, body) {
-        return Ok(Outcome::Unreadable("it is no message of its epoch".to_owned()));
+        return Ok(Outcome::Unreadable(
+            "it is no message of its epoch".to_owned(),
+        ));
     }
     match step.member(room)?.process(body, entry.header.time) {
         Ok(Processed::Application(message)) => Ok(Outcome::Message(Box::new(message))),
         Ok(Processed::OwnApplication(_)) => Ok(Outcome::Own),
-        Ok(Processed::Proposal(_) | Processed::Commit(_)) => {
-            Err(VaultError::Damaged("a message was processed as a handshake"))
-        }
+        Ok(Processed::Proposal(_) | Processed::Commit(_)) => Err(VaultError::Damaged(
+            "a message was processed as a handshake",
+        )),
         Err(ProcessFault::Repeated) => Ok(Outcome::Nothing),
         Err(ProcessFault::PastEpoch { .. }) => decrypt_late(step, room, entry),
         Err(ProcessFault::State(fault)) => Err(fault.into()),
@@ -123,7 +125,10 @@ fn decrypt_late(step: &mut Step<'_>, room: &RoomId, entry: &Entry) -> Result<Out
         });
     };
     let snapshot = EpochSnapshot::from_bytes(&snapshot)?;
-    match step.member(room)?.read_late(&snapshot, entry.body.as_slice()) {
+    match step
+        .member(room)?
+        .read_late(&snapshot, entry.body.as_slice())
+    {
         Ok(message) => Ok(Outcome::Message(Box::new(message))),
         Err(LateFault::Own) => Ok(Outcome::Own),
         Err(LateFault::Process(ProcessFault::Repeated)) => Ok(Outcome::Nothing),
@@ -171,9 +176,7 @@ fn received(
     };
     compare_histories(step, id, room, &message)?;
     match content.meaning() {
-        Meaning::RoomProfile { name, topic } => {
-            take_profile(step, room, &name, &topic, &message)
-        }
+        Meaning::RoomProfile { name, topic } => take_profile(step, room, &name, &topic, &message),
         Meaning::Text(_) | Meaning::Reaction(_) | Meaning::Deleted | Meaning::Unknown { .. } => {
             step.note(&Occurrence::Message(row))
         }

@@ -176,19 +176,17 @@ impl Vault {
     /// The vault cannot be read.
     pub fn server_pin(&mut self, server: &ServerDid) -> Result<Option<ServerPin>, VaultError> {
         let sql = "SELECT keys, host, port, alpn FROM server_pin WHERE server = ?1";
-        let found = self
-            .connection
-            .query_row(sql, [server.to_string()], |row| {
-                Ok(ServerPin {
-                    server: server.clone(),
-                    keys: row.get::<_, Tls<Vec<PublicKey>>>(0)?.0,
-                    client: ServiceEndpoint {
-                        host: row.get::<_, Text<Domain>>(1)?.0,
-                        port: row.get(2)?,
-                        alpn: row.get(3)?,
-                    },
-                })
-            });
+        let found = self.connection.query_row(sql, [server.to_string()], |row| {
+            Ok(ServerPin {
+                server: server.clone(),
+                keys: row.get::<_, Tls<Vec<PublicKey>>>(0)?.0,
+                client: ServiceEndpoint {
+                    host: row.get::<_, Text<Domain>>(1)?.0,
+                    port: row.get(2)?,
+                    alpn: row.get(3)?,
+                },
+            })
+        });
         optional(found)
     }
 }

@@ -219,16 +219,18 @@ impl Vault {
         let Ok(occurrence): Result<Occurrence, _> = decode_exact("event", body) else {
             return Ok(None);
         };
-        Ok(match occurrence.told_by_itself() {
-            Told::Event(event) => Some(event),
+        Ok(match occurrence.told() {
+            Told::Event(event) => Some(*event),
             Told::Message(row) => messages::at_row(&self.connection, row)?.map(Event::Message),
             Told::State(row, state) => {
                 let message = messages::at_row(&self.connection, row)?;
-                message.zip(state.state()).map(|(message, state)| Event::MessageState {
-                    room: message.room,
-                    id: message.id,
-                    state,
-                })
+                message
+                    .zip(state.state())
+                    .map(|(message, state)| Event::MessageState {
+                        room: message.room,
+                        id: message.id,
+                        state,
+                    })
             }
             Told::Invite(id) => invites::at(&self.connection, id)?.map(Event::Invite),
             Told::Nothing => None,

@@ -121,7 +121,9 @@ pub(crate) fn encrypt(
     if !row.state.can_send() {
         return Ok(None);
     }
-    let (seq, hash) = row.head.map_or((0, [0; 32]), |head| (head.seq.0, head.hash.0));
+    let (seq, hash) = row
+        .head
+        .map_or((0, [0; 32]), |head| (head.seq.0, head.hash.0));
     let aad = Aad::new(*id, seq, hash);
     let own = step.own;
     let member = step.member(room)?;

@@ -1,5 +1,6 @@
 //! Handing own messages over, and noting what became of them.
 
+use entente_client_core::duty::commit_delay_ms;
 use entente_client_core::event::{Occurrence, StateChange, StoredState};
 use entente_client_core::message::MessageState;
 use entente_client_core::outbox::{Next, after_outcome, after_refusal, is_stale};
@@ -9,11 +10,11 @@ use entente_protocol::flow::{Submission, SubmitFrame, SubmitReply};
 
 use crate::error::VaultError;
 use crate::messages::OwnMessage;
-use crate::ops::send::encrypt;
+use crate::ops::send::{encrypt, want_cover};
 use crate::outbox::{Held, OutboxRow};
 use crate::step::Step;
 use crate::vault::{Moment, Vault};
-use crate::{messages, outbox};
+use crate::{messages, outbox, rooms};
 
 /// A message to be handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,16 +73,23 @@ impl Vault {
     }
 
     /// Everything that the server had is processed: what waits for a newer epoch in rooms where none
-    /// has come is tried again.
+    /// has come is tried again, and who leaves is let go where nobody has done it yet.
     ///
     /// # Errors
     /// The vault cannot be written.
     pub fn caught_up(&mut self, moment: Moment<'_>) -> Result<(), VaultError> {
         self.step(moment, |step| {
-            for row in crate::rooms::all(step.connection)? {
-                if row.state.can_send() && row.proposals == 0 {
-                    outbox::release_epoch(step.connection, row.id)?;
+            for row in rooms::all(step.connection)? {
+                if !row.state.can_send() {
+                    continue;
                 }
+                if row.proposals == 0 {
+                    outbox::release_epoch(step.connection, row.id)?;
+                    continue;
+                }
+                let devices = rooms::roster(step.connection, row.id)?.len();
+                let delay_ms = commit_delay_ms(devices, &mut step.rng);
+                want_cover(step, &row.room, delay_ms)?;
             }
             Ok(())
         })
@@ -199,11 +207,7 @@ fn encrypt_again(step: &mut Step<'_>, room: &RoomId, message: u64) -> Result<(),
 }
 
 /// Notes that an own message went on.
-pub(crate) fn note_state(
-    step: &Step<'_>,
-    row: u64,
-    state: MessageState,
-) -> Result<(), VaultError> {
+pub(crate) fn note_state(step: &Step<'_>, row: u64, state: MessageState) -> Result<(), VaultError> {
     step.note(&Occurrence::State(StateChange {
         row,
         state: StoredState::from(state),

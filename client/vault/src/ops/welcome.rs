@@ -56,6 +56,17 @@ impl Vault {
         })
     }
 
+    /// How many Welcomes wait for their tree.
+    ///
+    /// # Errors
+    /// The vault cannot be read.
+    pub fn welcomes_waiting(&mut self) -> Result<u32, VaultError> {
+        let count = self
+            .connection
+            .query_row("SELECT count(*) FROM welcome", [], |row| row.get(0))?;
+        Ok(count)
+    }
+
     /// The tree of a Welcome is not to be had.
     ///
     /// # Errors
@@ -112,8 +123,12 @@ fn postpone(
     asked_for_ms: Option<u32>,
 ) -> Result<(), VaultError> {
     let sql = "SELECT failures FROM welcome WHERE id = ?1";
-    let failures = step.connection.query_row(sql, [welcome.0], |row| row.get(0))?;
-    let not_before = step.now.after(delay_ms(failures, asked_for_ms, &mut step.rng));
+    let failures = step
+        .connection
+        .query_row(sql, [welcome.0], |row| row.get(0))?;
+    let not_before = step
+        .now
+        .after(delay_ms(failures, asked_for_ms, &mut step.rng));
     step.connection.execute(
         "UPDATE welcome SET failures = failures + 1, not_before = ?2 WHERE id = ?1",
         params![welcome.0, not_before.0],

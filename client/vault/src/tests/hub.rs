@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use entente_groups::{
-    CommitBundle, Epoch, GroupMessage, KeyPackageRef, MessageId, PublicRoom, RosterDelta, RoomId,
+    CommitBundle, Epoch, GroupMessage, KeyPackageRef, MessageId, PublicRoom, RoomId, RosterDelta,
     Suite, judge_key_package,
 };
 use entente_identity::{AccountDid, DeviceId, ServerDid, UnixMillis, encode};
@@ -97,7 +97,10 @@ impl Hub {
                     let judged = judge_key_package(package, self.time()).expect("a good one");
                     self.welcomes.insert(judged.reference, who.device);
                     let key = (who.account, judged.suite.code_point());
-                    self.key_packages.entry(key).or_default().push(package.clone());
+                    self.key_packages
+                        .entry(key)
+                        .or_default()
+                        .push(package.clone());
                 }
                 Ok(ClientResponse::KeyPackages(1))
             }
@@ -283,7 +286,11 @@ impl Hub {
         }
         let member = room.public.members().find(|m| m.device == who.device);
         let leaf = member.ok_or_else(|| fault(FaultCode::NotMember))?.leaf;
-        if room.sight.get(&who.device).is_some_and(|sight| sight.1 != u64::MAX) {
+        if room
+            .sight
+            .get(&who.device)
+            .is_some_and(|sight| sight.1 != u64::MAX)
+        {
             return Err(fault(FaultCode::NotMember));
         }
         let body = submission.ciphertext.as_slice().to_vec();
@@ -304,9 +311,8 @@ impl Hub {
             return Vec::new();
         };
         let range = *from..=*until;
-        let seen = |entry: &&Entry| {
-            range.contains(&entry.header.seq.0) && entry.header.seq.0 > after
-        };
+        let seen =
+            |entry: &&Entry| range.contains(&entry.header.seq.0) && entry.header.seq.0 > after;
         room.log.iter().filter(seen).cloned().collect()
     }
 }
@@ -361,7 +367,11 @@ impl HubRoom {
         }
         for come in &roster.joined {
             let back = roster.left.iter().any(|gone| gone.device == come.device);
-            let from = self.sight.get(&come.device).filter(|_| back).map_or(seq, |s| s.0);
+            let from = self
+                .sight
+                .get(&come.device)
+                .filter(|_| back)
+                .map_or(seq, |s| s.0);
             self.sight.insert(come.device, (from, u64::MAX));
         }
     }

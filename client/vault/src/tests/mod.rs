@@ -1,5 +1,6 @@
 //! Devices and a tiny hub, in virtual time: what the vault does with real groups.
 
+mod cost;
 mod hub;
 mod phone;
 mod rooms;

@@ -45,7 +45,9 @@ impl Phone {
     }
 
     fn on(mut vault: Vault, name: &str, hub: &mut Hub, folder: Option<PathBuf>) -> Self {
-        let seed = name.bytes().fold(7, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+        let seed = name.bytes().fold(7, |seed: u64, byte| {
+            seed.wrapping_mul(31).wrapping_add(byte.into())
+        });
         let mut rng = StdRng::seed_from_u64(seed);
         let handle: Handle = name.parse().expect("a handle");
         let moment = Moment {
@@ -109,7 +111,9 @@ impl Phone {
 
     fn publish(&mut self, hub: &mut Hub) {
         let made = self
-            .at(hub.time(), |vault, moment| vault.key_packages_to_publish(0, moment))
+            .at(hub.time(), |vault, moment| {
+                vault.key_packages_to_publish(0, moment)
+            })
             .expect("KeyPackages");
         let request = ClientRequest::PublishKeyPackages(PublishKeyPackages {
             packages: made.packages,
@@ -150,8 +154,10 @@ impl Phone {
             vault.meet_person(&person, AccountChange::Refuse, moment)
         })
         .expect("met");
-        self.at(hub.time(), |vault, moment| vault.invite(room, &person, moment))
-            .expect("invited");
+        self.at(hub.time(), |vault, moment| {
+            vault.invite(room, &person, moment)
+        })
+        .expect("invited");
         self.turn(hub);
     }
 
@@ -272,19 +278,27 @@ impl Phone {
     pub(super) fn hand_over(&mut self, hub: &mut Hub) -> usize {
         let place = self.place;
         let due = self
-            .at(hub.time(), |vault, moment| vault.submissions(place, 100, moment))
+            .at(hub.time(), |vault, moment| {
+                vault.submissions(place, 100, moment)
+            })
             .expect("messages");
         let who = self.who.clone();
         let replies: Vec<_> = due.iter().map(|out| hub.submit(&who, &out.frame)).collect();
         self.place = due.last().map_or(place, |out| out.place);
-        self.at(hub.time(), |vault, moment| vault.submit_replies(&replies, moment))
-            .expect("noted");
+        self.at(hub.time(), |vault, moment| {
+            vault.submit_replies(&replies, moment)
+        })
+        .expect("noted");
         due.len()
     }
 
     /// Reads queue and logs to their ends.
     pub(super) fn sync(&mut self, hub: &mut Hub) {
-        let queue = hub.queues.get(&self.who.device).cloned().unwrap_or_default();
+        let queue = hub
+            .queues
+            .get(&self.who.device)
+            .cloned()
+            .unwrap_or_default();
         for (index, item) in queue.iter().enumerate().skip(self.queue_read) {
             let number = index as u64 + 1;
             self.at(hub.time(), |vault, moment| {
@@ -310,8 +324,10 @@ impl Phone {
             })
             .expect("read");
         let delivered = hub.rooms[room].head().seq;
-        self.at(hub.time(), |vault, moment| vault.delivered(room, delivered, moment))
-            .expect("noted");
+        self.at(hub.time(), |vault, moment| {
+            vault.delivered(room, delivered, moment)
+        })
+        .expect("noted");
         outcome
     }
 

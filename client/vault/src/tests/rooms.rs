@@ -29,7 +29,10 @@ fn a_founded_room_is_there_once_its_hub_says_so() {
         assert_eq!(alice.vault.goal_fate(goal), Ok(GoalFate::Done));
         let summary = alice.vault.room(&room).expect("a room");
         assert_eq!(summary.state, RoomState::Active);
-        assert_eq!((summary.suite, summary.invite), (suite, InviteRight::Admins));
+        assert_eq!(
+            (summary.suite, summary.invite),
+            (suite, InviteRight::Admins)
+        );
         assert_eq!((summary.role, summary.members), (Role::Admin, 1));
         assert_eq!(summary.name, "Tea");
     }
@@ -56,7 +59,10 @@ fn an_invited_person_joins_and_both_talk() {
         members.iter().map(|m| m.trust).collect::<Vec<_>>()
     };
     assert_eq!(trust(&mut alice), [HandleTrust::Confirmed; 2]);
-    assert_eq!(trust(&mut bob), [HandleTrust::Claimed, HandleTrust::Confirmed]);
+    assert_eq!(
+        trust(&mut bob),
+        [HandleTrust::Claimed, HandleTrust::Confirmed]
+    );
     alice.write(&room, "hello", &hub);
     alice.turn(&mut hub);
     bob.turn(&mut hub);
@@ -86,7 +92,14 @@ fn an_added_person_is_in_while_it_was_away_and_learns_the_name() {
     assert_eq!(bob.vault.room(&room).expect("a room").name, "Tea");
     assert_eq!(bob.texts(&room), ["welcome"]);
     let added = alice.events().into_iter().any(|event| {
-        matches!(event, Event::Membership { change: MembershipChange::Added, by: Some(_), .. })
+        matches!(
+            event,
+            Event::Membership {
+                change: MembershipChange::Added,
+                by: Some(_),
+                ..
+            }
+        )
     });
     assert!(added);
     assert_eq!((alice.problems(), bob.problems()), (vec![], vec![]));
@@ -102,8 +115,10 @@ fn who_leaves_is_gone_at_once_and_somebody_lets_it_go() {
     alice.add(&room, &mut bob, &mut hub);
     alice.add(&room, &mut carol, &mut hub);
     settle(&mut hub, &mut [&mut bob, &mut carol, &mut alice]);
-    bob.at(hub.time(), |vault, moment| vault.want(&room, &Goal::Leave, moment))
-        .expect("wanted");
+    bob.at(hub.time(), |vault, moment| {
+        vault.want(&room, &Goal::Leave, moment)
+    })
+    .expect("wanted");
     bob.turn(&mut hub);
     assert_eq!(bob.state(&room), RoomState::Left);
     alice.sync(&mut hub);
@@ -149,7 +164,10 @@ fn a_removed_person_knows_and_keeps_nothing_but_the_history() {
         .expect("wanted");
     bob.turn(&mut hub);
     let fate = bob.vault.goal_fate(not_allowed).expect("a goal");
-    assert!(matches!(fate, GoalFate::Failed { code: None, .. }), "{fate:?}");
+    assert!(
+        matches!(fate, GoalFate::Failed { code: None, .. }),
+        "{fate:?}"
+    );
     alice
         .at(hub.time(), |vault, moment| {
             vault.want(&room, &Goal::Remove(account), moment)
@@ -213,14 +231,19 @@ fn a_new_name_reaches_everybody_and_who_joins_with_an_old_invitation() {
     alice.add(&room, &mut bob, &mut hub);
     alice.invite(&room, &mut carol, &mut hub);
     settle(&mut hub, &mut [&mut bob, &mut alice]);
-    bob.at(hub.time(), |vault, moment| vault.rename(&room, "Coffee", "black", moment))
-        .expect("renamed");
+    bob.at(hub.time(), |vault, moment| {
+        vault.rename(&room, "Coffee", "black", moment)
+    })
+    .expect("renamed");
     settle(&mut hub, &mut [&mut bob, &mut alice]);
     carol.join(&mut hub);
     settle(&mut hub, &mut [&mut alice, &mut bob, &mut carol]);
     for phone in [&mut alice, &mut bob, &mut carol] {
         let summary = phone.vault.room(&room).expect("a room");
-        assert_eq!((summary.name.as_str(), summary.topic.as_str()), ("Coffee", "black"));
+        assert_eq!(
+            (summary.name.as_str(), summary.topic.as_str()),
+            ("Coffee", "black")
+        );
         assert_eq!(phone.problems(), []);
     }
 }

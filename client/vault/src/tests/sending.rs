@@ -1,7 +1,7 @@
 //! Messages on their way: refusals, repetitions, crashes, late ones, two processes.
 
 use entente_client_core::goal::Goal;
-use entente_client_core::message::{Milestone, MessageState};
+use entente_client_core::message::{MessageState, Milestone};
 use entente_groups::RoomId;
 use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::flow::{DeviceItem, RefusedItem, SubmitOutcome, SubmitReply};
@@ -102,7 +102,10 @@ fn a_message_that_is_too_late_is_encrypted_again_under_its_id() {
     assert_eq!(bob.message_state(&room, &id), MessageState::Waiting);
     settle(&mut hub, &mut [&mut bob, &mut alice]);
     assert_eq!(alice.texts(&room), ["again"]);
-    assert!(bob.message_state(&room, &id).has_reached(Milestone::Ordered));
+    assert!(
+        bob.message_state(&room, &id)
+            .has_reached(Milestone::Ordered)
+    );
     assert_eq!((alice.problems(), bob.problems()), (vec![], vec![]));
 }
 
@@ -131,7 +134,10 @@ fn a_refusal_by_way_of_the_queue_counts_like_a_direct_one() {
     });
     hub.queues.entry(bob.who.device).or_default().push(item);
     bob.turn(&mut hub);
-    assert!(bob.message_state(&room, &id).has_reached(Milestone::Ordered));
+    assert!(
+        bob.message_state(&room, &id)
+            .has_reached(Milestone::Ordered)
+    );
 }
 
 #[test]
@@ -146,7 +152,9 @@ fn a_refused_message_is_tried_again_or_given_up_as_its_code_says() {
             outcome: SubmitOutcome::Refused(Fault::new(code, "")),
         };
         alice
-            .at(hub.time(), |vault, moment| vault.submit_replies(&[reply], moment))
+            .at(hub.time(), |vault, moment| {
+                vault.submit_replies(&[reply], moment)
+            })
             .expect("noted");
     };
     refuse(&mut alice, &hub, FaultCode::Busy);
