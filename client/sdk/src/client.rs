@@ -35,6 +35,9 @@ pub use status::Status;
 /// How long a change in a room is waited for before it is left to the background.
 const CHANGE_LIMIT: Duration = Duration::from_secs(40);
 
+/// How long the tree of a Welcome is waited for.
+const WELCOME_LIMIT: Duration = Duration::from_secs(10);
+
 /// Where names lead, in a testnet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
@@ -158,10 +161,14 @@ impl Client {
         let mut caught_up = self.shared().caught_up.subscribe();
         let waiting = timeout(limit, caught_up.wait_for(|done| *done)).await;
         match waiting {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(Error::Stopped),
-            Err(_) => Err(self.why_offline()),
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => return Err(Error::Stopped),
+            Err(_) => return Err(self.why_offline()),
         }
+        // Rooms into which this device was added meanwhile belong to the news.
+        let welcomes =
+            |vault: &mut entente_vault::Vault| Ok((vault.welcomes_waiting()? == 0).then_some(()));
+        self.wait_until(WELCOME_LIMIT, welcomes).await.map(|_| ())
     }
 
     /// How the connection is.
@@ -224,7 +231,7 @@ impl Client {
 
     fn why_offline(&self) -> Error {
         match self.connection() {
-            ConnectionState::Rejected { reason } => Error::Integrity(reason),
+            ConnectionState::Rejected { reason } => Error::Rejected(reason),
             ConnectionState::Waiting { reason, .. } => Error::Unreachable(reason),
             ConnectionState::Offline
             | ConnectionState::Connecting
@@ -281,7 +288,7 @@ fn settle(fate: Option<GoalFate>, what: &str) -> Result<()> {
         Some(GoalFate::Done) => Ok(()),
         Some(GoalFate::Failed { code, detail }) => Err(match code {
             Some(code) => Error::Refused(entente_protocol::fault::Fault::new(code, detail)),
-            None => Error::Integrity(detail),
+            None => Error::NotAllowed(detail),
         }),
         Some(GoalFate::Open(_)) | None => Err(Error::TimedOut {
             what: what.to_owned(),

@@ -44,6 +44,12 @@ pub enum Error {
     /// Nobody publishes that handle.
     #[error("{0}")]
     NoSuchPerson(String),
+    /// A room's rules do not allow it.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The homeserver does not let this device in, or is not the one that it was.
+    #[error("{0}")]
+    Rejected(String),
     /// Something does not add up.
     #[error("{0}")]
     Integrity(String),
@@ -103,7 +109,8 @@ impl Error {
             }
             Self::NoSuchRoom(_) | Self::NoSuchPerson(_) => ErrorClass::NotMember,
             Self::AmbiguousRoom(_) | Self::Setup(_) => ErrorClass::Usage,
-            Self::Integrity(_) => ErrorClass::Integrity,
+            Self::NotAllowed(_) => ErrorClass::Refused,
+            Self::Integrity(_) | Self::Rejected(_) => ErrorClass::Integrity,
             Self::Stopped => ErrorClass::Internal,
         }
     }
@@ -174,7 +181,10 @@ impl From<DocumentError> for Error {
     fn from(error: DocumentError) -> Self {
         let text = error.to_string();
         match error {
-            DocumentError::Fetch(FetchError::Status(404)) => Self::NoSuchPerson(text),
+            DocumentError::Fetch(FetchError::Status(404 | 410)) => {
+                let text = "nobody publishes that handle; check its spelling";
+                Self::NoSuchPerson(text.to_owned())
+            }
             DocumentError::Fetch(_) => Self::Unreachable(text),
             DocumentError::Document(_) => Self::Integrity(text),
         }

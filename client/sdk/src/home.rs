@@ -72,7 +72,7 @@ pub(crate) async fn connect(
         let host = pin.client.host.as_str();
         match endpoint.connect_client(address, host, &pin.keys).await {
             Ok(connection) => return Ok(connection),
-            Err(ConnectError::UnknownKey { .. }) => last = changed(&pin.server),
+            Err(ConnectError::UnknownKey { .. }) => return Err(changed(&pin.server)),
             Err(error) => {
                 last = Error::Unreachable(format!("{domain} does not answer: {error}"));
             }

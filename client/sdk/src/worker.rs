@@ -15,7 +15,7 @@ use entente_client_core::event::ConnectionState;
 use entente_client_core::retry::Backoff;
 use entente_discovery::SafeClient;
 use entente_protocol::call::{ClientRequest, ClientResponse, PublishKeyPackages};
-use entente_protocol::fault::{Fault, FaultCode};
+use entente_protocol::fault::FaultCode;
 use entente_protocol::limits::MAX_KEY_PACKAGES_PER_CALL;
 use entente_transport::{CloseCode, Connection, Endpoint};
 use rand::rngs::OsRng;
@@ -116,7 +116,10 @@ async fn session(shared: &Arc<Shared>) -> Result<()> {
         }
     };
     let logged_in = home::login(&connection, &device).await?;
-    publish(shared, &connection, logged_in.key_packages).await?;
+    if let Err(error) = publish(shared, &connection, logged_in.key_packages).await {
+        // Others can still reach this device by invitation; the next session tries again.
+        tracing::warn!(%error, "the KeyPackages could not be published");
+    }
     shared.state.send_replace(ConnectionState::Online {
         address: connection.remote_address(),
         key_exchange: connection.key_exchange_group().to_string(),
@@ -161,12 +164,4 @@ async fn publish(shared: &Shared, connection: &Connection, unclaimed: u32) -> Re
 /// What broke a flow.
 pub(crate) fn broken(fault: &entente_transport::StreamFault) -> Error {
     Error::Unreachable(format!("the connection to the homeserver broke: {fault}"))
-}
-
-/// A call's answer as the vault wants it.
-pub(crate) fn as_fault(error: Error) -> std::result::Result<Fault, Error> {
-    match error {
-        Error::Refused(fault) => Ok(fault),
-        other => Err(other),
-    }
 }

@@ -56,7 +56,10 @@ impl Client {
         make_account(&vault, &handle, &network, show_words).await?;
         let client = Self::assemble(folder, vault, &network)?;
         client.send_claim(options.token).await?;
-        client.online(FIRST_LOGIN).await?;
+        if let Err(error) = client.online(FIRST_LOGIN).await {
+            // The account is open; logging in is tried again whenever the profile is online.
+            tracing::warn!(%error, "the first login takes longer");
+        }
         Ok(client)
     }
 

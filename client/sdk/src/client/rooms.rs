@@ -9,9 +9,7 @@ use entente_client_core::room::{Member, RoomSummary};
 use entente_groups::{InviteRight, Role, RoomId};
 use entente_identity::Handle;
 use entente_protocol::call::{ClaimKeyPackage, ClientRequest, ClientResponse, HubCall};
-use entente_protocol::content::Content;
 use entente_vault::{GoalFate, NewRoom, VaultError};
-use rand::rngs::OsRng;
 
 use super::people::Person;
 use super::{CHANGE_LIMIT, Client, settle};
@@ -228,8 +226,11 @@ impl Client {
     /// # Errors
     /// Not a member.
     pub async fn rename(&self, room: RoomId, name: &str, topic: &str) -> Result<()> {
-        let content = Content::room_profile(name, topic, &mut OsRng);
-        self.send(room, content).await.map(|_| ())
+        let (name, topic) = (name.to_owned(), topic.to_owned());
+        self.vault()
+            .run(move |vault, moment| vault.rename(&room, &name, &topic, moment))
+            .await
+            .map(|_| ())
     }
 
     /// Everything in a room so far has been shown to the person.

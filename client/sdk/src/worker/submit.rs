@@ -39,13 +39,17 @@ pub(super) async fn run(shared: &Arc<Shared>, connection: &Connection) -> Result
         let wait = due.map_or(OTHERS_INTERVAL, |due| {
             Duration::from_millis(due.since(now()) + 1)
         });
-        tokio::select! {
-            answered = take_replies(shared, &mut replies) => {
-                under_way = under_way.saturating_sub(answered?);
-            }
-            () = something(&mut ticks) => {}
-            () = sleep(wait.min(OTHERS_INTERVAL)) => {}
-        }
+        let first = tokio::select! {
+            first = replies.next() => first.map_err(|fault| broken(&fault))?,
+            () = something(&mut ticks) => continue,
+            () = sleep(wait.min(OTHERS_INTERVAL)) => continue,
+        };
+        let first = first.ok_or_else(|| {
+            Error::Unreachable("the homeserver ended the flow of messages".to_owned())
+        })?;
+        // Outside of the race: what was taken from the flow is also noted and counted.
+        let answered = note_replies(shared, first, &mut replies).await?;
+        under_way = under_way.saturating_sub(answered);
     }
 }
 
@@ -74,11 +78,12 @@ async fn hand_over(
     Ok(outgoing.len())
 }
 
-async fn take_replies(shared: &Shared, replies: &mut FlowReceiver<SubmitReply>) -> Result<usize> {
-    let first = replies.next().await.map_err(|fault| broken(&fault))?;
-    let first = first.ok_or_else(|| {
-        Error::Unreachable("the homeserver ended the flow of messages".to_owned())
-    })?;
+/// Notes a reply and those that have arrived with it; says how many they are.
+async fn note_replies(
+    shared: &Shared,
+    first: SubmitReply,
+    replies: &mut FlowReceiver<SubmitReply>,
+) -> Result<usize> {
     let mut taken = vec![first];
     while let Some(reply) = replies.ready().map_err(|fault| broken(&fault))? {
         taken.push(reply);

@@ -18,6 +18,9 @@ use crate::error::Result;
 /// How long to wait before a flow is opened again for what was missing in it.
 const REOPEN_DELAY: Duration = Duration::from_millis(300);
 
+/// The longest such wait, for a gap that lasts.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
 /// What a flow has brought so far.
 #[derive(Default)]
 struct Progress {
@@ -37,9 +40,14 @@ enum Reopen {
 
 /// Takes news in until the connection breaks.
 pub(super) async fn run(shared: &Arc<Shared>, connection: &Connection) -> Result<()> {
+    let mut delay = REOPEN_DELAY;
     loop {
-        if let Reopen::Gap = flow(shared, connection).await? {
-            sleep(REOPEN_DELAY).await;
+        match flow(shared, connection).await? {
+            Reopen::Known => delay = REOPEN_DELAY,
+            Reopen::Gap => {
+                sleep(delay).await;
+                delay = (delay * 2).min(LONGEST_DELAY);
+            }
         }
     }
 }
@@ -151,13 +159,17 @@ async fn becomes_known(
     ticks: &mut watch::Receiver<u64>,
     unknown: &HashSet<RoomId>,
 ) -> Result<()> {
+    if unknown.is_empty() {
+        std::future::pending::<()>().await;
+    }
     loop {
-        if ticks.changed().await.is_err() || unknown.is_empty() {
-            std::future::pending::<()>().await;
-        }
+        ticks.mark_unchanged();
         let rooms = shared.vault.look(|vault| vault.cursors()).await?.rooms;
         if rooms.iter().any(|(room, _)| unknown.contains(room)) {
             return Ok(());
+        }
+        if ticks.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 }
