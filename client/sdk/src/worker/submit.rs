@@ -24,6 +24,11 @@ pub(super) async fn run(shared: &Arc<Shared>, connection: &Connection) -> Result
         .await
         .map_err(|fault| broken(&fault))?;
     let (mut frames, mut replies) = opened;
+    // What is encrypted before the news are in could not be read by whoever came in meanwhile.
+    let mut caught_up = shared.caught_up.subscribe();
+    if caught_up.wait_for(|done| *done).await.is_err() {
+        return Err(Error::Stopped);
+    }
     let mut ticks = shared.vault.ticks();
     let (mut place, mut under_way) = (0, 0usize);
     loop {
