@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use entente_sdk::{Error, ErrorClass, Fault, FaultCode};
+use entente_sdk::{Error, ErrorClass};
 use serde::Serialize;
 
 /// Whose turn it is after a failure; the number is the exit code.
@@ -137,9 +137,23 @@ impl Told {
     }
 }
 
+impl From<ErrorClass> for Exit {
+    fn from(class: ErrorClass) -> Self {
+        match class {
+            ErrorClass::Internal => Self::Internal,
+            ErrorClass::Usage => Self::Usage,
+            ErrorClass::Profile => Self::Profile,
+            ErrorClass::Unreachable => Self::Unreachable,
+            ErrorClass::Refused => Self::Refused,
+            ErrorClass::NotMember => Self::NotFound,
+            ErrorClass::Integrity => Self::Integrity,
+        }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let exit = exit_of(&error);
+        let exit = Exit::from(error.class());
         let fault = error.fault();
         Self::Told(Told {
             exit,
@@ -150,27 +164,5 @@ impl From<Error> for Failure {
             retry: fault.map_or(exit == Exit::Unreachable, |fault| fault.code.retry_helps()),
             retry_after_ms: fault.and_then(|fault| fault.retry_after_ms),
         })
-    }
-}
-
-fn exit_of(error: &Error) -> Exit {
-    match error.class() {
-        ErrorClass::Usage => Exit::Usage,
-        ErrorClass::Profile => Exit::Profile,
-        ErrorClass::Unreachable => Exit::Unreachable,
-        ErrorClass::Refused => error.fault().map_or(Exit::Refused, exit_of_fault),
-        ErrorClass::NotMember => Exit::NotFound,
-        ErrorClass::Integrity => Exit::Integrity,
-        ErrorClass::Internal => Exit::Internal,
-    }
-}
-
-/// A server's refusal, told apart where a script would do something else about it.
-fn exit_of_fault(fault: &Fault) -> Exit {
-    match fault.code {
-        FaultCode::NoSuchRoom | FaultCode::NotMember | FaultCode::NoSuchAccount => Exit::NotFound,
-        FaultCode::PeerUnreachable | FaultCode::Busy | FaultCode::Timeout => Exit::Unreachable,
-        FaultCode::PeerMisbehaved => Exit::Integrity,
-        _ => Exit::Refused,
     }
 }

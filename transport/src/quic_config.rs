@@ -11,6 +11,8 @@ use quinn::{
     TransportConfig, VarInt,
 };
 
+use rand::RngCore;
+use rand::rngs::OsRng;
 use sha2::Sha256;
 
 use crate::certificate::ServerIdentity;
@@ -59,7 +61,9 @@ const ID_BYTES: usize = 8;
 
 impl ConnectionIdGenerator for RandomIds {
     fn generate_cid(&mut self) -> ConnectionId {
-        ConnectionId::new(&rand::random::<[u8; ID_BYTES]>())
+        let mut id = [0; ID_BYTES];
+        OsRng.fill_bytes(&mut id);
+        ConnectionId::new(&id)
     }
 
     fn cid_len(&self) -> usize {

@@ -84,7 +84,10 @@ pub fn entry(
     let brings_us_in = roster.delta.joined.iter().any(|member| member.home == *me);
     let followed = known
         .room
-        .filter(|room| room.hub == *me || known.has_members || !brings_us_in)
+        .filter(|room| {
+            let anew = brings_us_in && !known.has_members && entry.header.seq > room.head.seq;
+            room.hub == *me || !anew
+        })
         .map(|room| Followed {
             hub: &room.hub,
             head: &room.head,

@@ -10,9 +10,10 @@
 //! - `peers`: the links to other servers; `hub`: what this server does as the hub of a room.
 //! - `writer`: the one thread that writes; `wakes`, `tails`: who is told, and what they read.
 //! - `workers`: what runs beside all that.
-//! - `node`: puts everything together, and takes it apart at the end.
+//! - `assembly`: puts the parts together; `node`: runs them, and stops them at the end.
 
 mod admin;
+mod assembly;
 mod client_edge;
 mod clock;
 mod command;

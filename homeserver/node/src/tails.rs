@@ -245,3 +245,6 @@ impl TailEntry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,11 +156,6 @@ impl Subscription {
         }
     }
 
-    /// Looks at something by itself, as if it had been woken.
-    pub fn insert(&self, wake: Wake) {
-        self.signal.insert(wake);
-    }
-
     /// Waits for something to look at and takes all of it. Cancelling loses nothing.
     pub async fn take(&self) -> HashSet<Wake> {
         self.signal.take().await

@@ -122,16 +122,27 @@ impl Writer {
 }
 
 impl Pending {
+    /// The answer, if it is there already.
+    pub fn try_answer(&mut self) -> Option<Reply> {
+        match self.0.try_recv() {
+            Ok(reply) => Some(reply),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(stopped())),
+        }
+    }
+
     /// Waits for the answer, which comes after the commit.
     ///
     /// # Errors
     /// What the operation answers.
     pub async fn answer(self) -> Reply {
-        self.0.await.unwrap_or_else(|_| {
-            let detail = "the server stopped before this was answered; repeating it is safe";
-            Err(Fault::new(FaultCode::Timeout, detail))
-        })
+        self.0.await.unwrap_or_else(|_| Err(stopped()))
     }
+}
+
+fn stopped() -> Fault {
+    let detail = "the server stopped before this was answered; repeating it is safe";
+    Fault::new(FaultCode::Timeout, detail)
 }
 
 fn queue(
@@ -226,3 +237,6 @@ fn busy() -> Fault {
     let detail = "too much waits for the server's database; nothing was stored";
     Fault::new(FaultCode::Busy, detail).retry_after(BUSY_RETRY_MS)
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use entente_protocol::entry::Entry;
 use rusqlite::{Connection, Params, params};
 
 use crate::fault::fault;
-use crate::rows::{device_key, message_key, signed, suite_number};
+use crate::rows::{bound, device_key, message_key, signed, suite_number};
 
 /// Runs a statement that the connection keeps prepared.
 fn run(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, StoreFault> {
@@ -110,11 +110,11 @@ fn end(to: &Connection, change: Change) -> Result<usize, StoreFault> {
         }
         Change::DropEpochs { room, before } => {
             let sql = "DELETE FROM epoch WHERE room = ?1 AND epoch < ?2";
-            run(to, sql, params![room.0, signed(before.0)])
+            run(to, sql, params![room.0, bound(before.0)])
         }
         Change::DropOwed { peer, up_to } => {
             let sql = "DELETE FROM outbox WHERE peer = ?1 AND number <= ?2";
-            run(to, sql, params![peer.to_string(), signed(up_to)])
+            run(to, sql, params![peer.to_string(), bound(up_to)])
         }
         Change::DropPending { room, message_id } => {
             let (room, message) = message_key(&room, &message_id);
@@ -128,11 +128,11 @@ fn end(to: &Connection, change: Change) -> Result<usize, StoreFault> {
         } => {
             let (account, device) = device_key(&account, &device);
             let sql = "DELETE FROM queue WHERE account = ?1 AND device = ?2 AND number <= ?3";
-            run(to, sql, params![account, device, signed(up_to)])
+            run(to, sql, params![account, device, bound(up_to)])
         }
         Change::DropParked { room, up_to } => {
             let sql = "DELETE FROM parked WHERE room = ?1 AND seq <= ?2";
-            run(to, sql, params![room.0, signed(up_to.0)])
+            run(to, sql, params![room.0, bound(up_to.0)])
         }
         other => Err(StoreFault::Broken(format!("{other:?} ends nothing"))),
     }

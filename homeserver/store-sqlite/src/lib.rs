@@ -61,6 +61,7 @@ struct Reader {
 struct Writer {
     connection: OwnedMutexGuard<Connection>,
     open: bool,
+    failed: bool,
 }
 
 impl SqliteStore {
@@ -77,6 +78,7 @@ impl SqliteStore {
             .mode(0o600)
             .open(path)
             .map_err(|error| StoreFault::Unavailable(format!("{}: {error}", path.display())))?;
+        migrate::refuse_newer(&Connection::open(path).map_err(fault)?)?;
         let mut writer = connect(path, -8_000)?;
         migrate::migrate(&mut writer)?;
         Ok(Self {
@@ -130,6 +132,7 @@ impl Store for SqliteStore {
         let writer = Writer {
             connection,
             open: true,
+            failed: false,
         };
         Ok(Box::new(View { connection: writer }))
     }
@@ -139,12 +142,18 @@ impl Store for SqliteStore {
 impl Tx for View<Writer> {
     async fn apply(&mut self, changes: Vec<Change>) -> Result<(), StoreFault> {
         for change in changes {
-            apply::apply(&self.connection, change)?;
+            let applied = apply::apply(&self.connection, change);
+            self.connection.failed |= applied.is_err();
+            applied?;
         }
         Ok(())
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), StoreFault> {
+        if self.connection.failed {
+            let reason = "a transaction of which a part failed is not committed";
+            return Err(StoreFault::Broken(reason.to_owned()));
+        }
         self.connection.execute_batch("COMMIT").map_err(fault)?;
         self.connection.open = false;
         Ok(())

@@ -18,7 +18,21 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreFault> {
     let tx = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(fault)?;
-    let version: usize = tx
+    let version = refuse_newer(&tx)?;
+    for migration in &MIGRATIONS[version..] {
+        tx.execute_batch(migration).map_err(fault)?;
+    }
+    tx.pragma_update(None, "user_version", MIGRATIONS.len())
+        .map_err(fault)?;
+    tx.commit().map_err(fault)
+}
+
+/// The database's version, before anything is written to it.
+///
+/// # Errors
+/// It is newer than this software.
+pub(crate) fn refuse_newer(connection: &Connection) -> Result<usize, StoreFault> {
+    let version: usize = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(fault)?;
     if version > MIGRATIONS.len() {
@@ -28,10 +42,5 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreFault> {
             MIGRATIONS.len()
         )));
     }
-    for migration in &MIGRATIONS[version..] {
-        tx.execute_batch(migration).map_err(fault)?;
-    }
-    tx.pragma_update(None, "user_version", MIGRATIONS.len())
-        .map_err(fault)?;
-    tx.commit().map_err(fault)
+    Ok(version)
 }

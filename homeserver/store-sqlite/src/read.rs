@@ -19,9 +19,9 @@ use tls_codec::Size;
 use crate::View;
 use crate::fault::{damaged, fault, unreadable};
 use crate::rows::{
-    Columns, account_row, claim_row, device_key, device_row, entry_row, epoch_row, key_package_row,
-    member_row, message_key, parked_row, peer_row, pending_row, queued_row, room_row, signed,
-    suite_number,
+    Columns, account_row, bound, claim_row, device_key, device_row, entry_row, epoch_row,
+    key_package_row, member_row, message_key, parked_row, peer_row, pending_row, queued_row,
+    room_row, signed, suite_number,
 };
 
 const KEY_PACKAGE: &str = "SELECT reference, account, device, key_package, suite, last_resort, expires, claimed FROM key_package";
@@ -140,7 +140,7 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
              ORDER BY last_resort, expires, reference LIMIT 1"
         );
         let key = account.root_key().as_bytes();
-        let params = params![key, suite_number(suite), signed(now.0)];
+        let params = params![key, suite_number(suite), bound(now.0)];
         one(&self.connection, &sql, params, key_package_row)
     }
 
@@ -198,8 +198,7 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
     ) -> Result<Vec<Entry>, StoreFault> {
         let sql = "SELECT header, body, attestation FROM room_log
              WHERE room = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq";
-        let until = signed(until.0.min(i64::MAX.cast_unsigned()));
-        let params = params![room.0, signed(after.0), until];
+        let params = params![room.0, bound(after.0), bound(until.0)];
         let read = |columns: &Columns<'_>| entry_row(columns).map(Some);
         rows(
             &self.connection,
@@ -237,7 +236,7 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
     ) -> Result<Vec<ServerDid>, StoreFault> {
         let sql = "SELECT DISTINCT origin FROM room_log
              WHERE room = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY origin";
-        let params = params![room.0, signed(after.0), signed(until.0)];
+        let params = params![room.0, bound(after.0), bound(until.0)];
         all(&self.connection, sql, params, |columns| columns.server(0))
     }
 
@@ -293,7 +292,7 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
             Ok(bytes.map(|bytes| (number, bytes)))
         };
         let size = |row: &(u64, Vec<u8>)| row.1.len();
-        let params = params![peer.to_string(), signed(after)];
+        let params = params![peer.to_string(), bound(after)];
         rows(connection, (sql, bounds), params, read, size)
     }
 
@@ -304,7 +303,7 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
     ) -> Result<Vec<RoomId>, StoreFault> {
         let sql = "SELECT DISTINCT room FROM outbox
              WHERE peer = ?1 AND number <= ?2 AND room IS NOT NULL ORDER BY room";
-        let params = params![peer.to_string(), signed(up_to)];
+        let params = params![peer.to_string(), bound(up_to)];
         all(&self.connection, sql, params, |columns| columns.room(0))
     }
 
@@ -347,7 +346,7 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
         let sql = "SELECT account, device, number, time, item FROM queue
              WHERE account = ?1 AND device = ?2 AND number > ?3 ORDER BY number";
         let (account, device) = device_key(account, device);
-        let params = params![account, device, signed(after)];
+        let params = params![account, device, bound(after)];
         let read = |columns: &Columns<'_>| queued_row(columns).map(Some);
         let size = |row: &QueuedRow| row.item.tls_serialized_len();
         rows(&self.connection, (sql, bounds), params, read, size)

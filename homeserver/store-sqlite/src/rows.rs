@@ -18,6 +18,11 @@ pub(crate) fn signed(number: u64) -> i64 {
     number.cast_signed()
 }
 
+/// A bound as SQLite compares it: beyond the largest signed number there is nothing.
+pub(crate) fn bound(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// A column of a row, by its position.
 pub(crate) struct Columns<'a>(pub(crate) &'a Row<'a>);
 

@@ -101,6 +101,8 @@ fn command_line(pid: u32) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
     #[tokio::test]
@@ -118,14 +120,17 @@ mod tests {
         assert!(stranger.try_wait().unwrap().is_none());
         let mut shell = tokio::process::Command::new("sh");
         let mut ours = shell
-            .args(["-c", "read line", "server"])
+            .args(["-c", "echo begun; read line", "server"])
             .arg(&config)
             .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         plan.servers[0].pid = ours.id();
         let _keeps_it_reading = ours.stdin.take();
+        let mut said = ours.stdout.take().unwrap();
+        assert_eq!(said.read_u8().await.unwrap(), b'b');
         let reaper = tokio::spawn(async move { ours.wait().await.unwrap() });
         assert_eq!(stop_servers(&folder, &mut plan).await.unwrap(), 1);
         assert!(!reaper.await.unwrap().success());

@@ -29,7 +29,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a new server: its data folder, its keys and its configuration file.
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// Run the server.
     Serve(ConfigArgs),
     /// Look at the configuration.

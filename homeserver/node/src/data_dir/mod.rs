@@ -19,7 +19,9 @@ use rand::{CryptoRng, RngCore};
 use secret_file::check_mode;
 
 pub use key_file::{KeyFileFault, Purpose, create_key, read_key};
-pub use secret_file::{Readers, SecretFileFault, read_secret, write_new, write_secret};
+#[cfg(test)]
+pub use secret_file::write_secret;
+pub use secret_file::{Readers, SecretFileFault, read_secret, write_new};
 
 const FEDERATION_KEY: &str = "federation.key";
 const NEXT_KEY: &str = "next-federation.key";

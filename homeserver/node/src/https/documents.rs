@@ -9,6 +9,8 @@ use entente_identity::{AccountClaim, Domain, Handle, LocalPart, ServerDocument, 
 use entente_protocol::fault::Fault;
 use futures::future::BoxFuture;
 
+use super::key_document::KeyDocuments;
+
 /// Finds what the account of a name says about itself.
 pub type Directory =
     Arc<dyn Fn(LocalPart) -> BoxFuture<'static, Result<Option<AccountClaim>, Fault>> + Send + Sync>;
@@ -18,14 +20,16 @@ pub type Directory =
 pub struct Documents {
     domain: Domain,
     server: Arc<[u8]>,
+    keys: Arc<KeyDocuments>,
     directory: Directory,
 }
 
 impl Documents {
     /// The documents of a server and of the users that the directory finds.
     #[must_use]
-    pub fn new(server: &ServerDocument, directory: Directory) -> Self {
+    pub fn new(server: &ServerDocument, keys: KeyDocuments, directory: Directory) -> Self {
         Self {
+            keys: Arc::new(keys),
             domain: server.did.domain().clone(),
             server: server.to_json().into(),
             directory,
@@ -36,6 +40,15 @@ impl Documents {
 /// `/.well-known/did.json`
 pub(super) async fn server(State(documents): State<Documents>) -> Response {
     document(documents.server.to_vec())
+}
+
+/// `/.well-known/entente-key-document`: signed bytes, for whoever pins the chain of keys.
+pub(super) async fn keys(State(documents): State<Documents>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CACHE_CONTROL, "public, max-age=60"),
+    ];
+    (headers, documents.keys.current().to_vec()).into_response()
 }
 
 /// `/u/{local}/did.json`

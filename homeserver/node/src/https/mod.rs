@@ -8,6 +8,7 @@
 mod bounded;
 mod documents;
 mod guard;
+mod key_document;
 mod tls;
 
 use std::io;
@@ -31,6 +32,7 @@ use tower::{BoxError, ServiceBuilder};
 use bounded::BoundedAcceptor;
 
 pub use documents::{Directory, Documents};
+pub use key_document::KeyDocuments;
 pub use tls::tls_config;
 
 /// Most requests that are answered at once.
@@ -55,7 +57,26 @@ pub struct HttpsEdge {
     listener: TcpListener,
     address: SocketAddr,
     tls: RustlsConfig,
-    router: Router,
+    documents: Documents,
+    timeouts: Timeouts,
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+struct Timeouts {
+    /// For a request, from its head to its answer.
+    request: Duration,
+    /// For a request's head to come, also on a connection that is kept open.
+    head: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            request: REQUEST_TIMEOUT,
+            head: HEAD_TIMEOUT,
+        }
+    }
 }
 
 impl HttpsEdge {
@@ -74,7 +95,8 @@ impl HttpsEdge {
             address: listener.local_addr()?,
             listener,
             tls: RustlsConfig::from_config(tls),
-            router: router(documents),
+            documents,
+            timeouts: Timeouts::default(),
         })
     }
 
@@ -107,24 +129,26 @@ impl HttpsEdge {
             .http_builder()
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(self.timeouts.head)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES);
-        server.serve(self.router.into_make_service()).await
+        let router = router(self.documents, self.timeouts.request);
+        server.serve(router.into_make_service()).await
     }
 }
 
-fn router(documents: Documents) -> Router {
+fn router(documents: Documents, timeout: Duration) -> Router {
     // What comes first here sees the request first.
     let pipeline = ServiceBuilder::new()
         .layer(map_response(guard::harden))
         .layer(HandleErrorLayer::new(overload))
         .layer(LoadShedLayer::new())
         .layer(GlobalConcurrencyLimitLayer::new(MAX_REQUESTS))
-        .layer(TimeoutLayer::new(REQUEST_TIMEOUT))
+        .layer(TimeoutLayer::new(timeout))
         .layer(from_fn(guard::refuse_ambiguous));
     Router::new()
         .route("/.well-known/did.json", get(documents::server))
+        .route("/.well-known/entente-key-document", get(documents::keys))
         .route("/u/{local}/did.json", get(documents::user))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(documents::not_found)

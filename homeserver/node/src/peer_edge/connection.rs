@@ -1,7 +1,10 @@
 //! One connection of another server.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use entente_identity::ServerDid;
 use entente_protocol::call::{PeerRequest, PeerResponse};
 use entente_protocol::fault::{Fault, FaultCode};
 use entente_transport::{CloseCode, Connection, Incoming, IncomingCall, PendingStream};
@@ -20,9 +23,19 @@ pub struct PeerEdge {
     pub server: Arc<Server>,
     /// The way of every call.
     pub calls: Pipeline<PeerCall, PeerResponse>,
+    /// The newest connection of each peer.
+    pub newest: Arc<Newest>,
+}
+
+/// The newest connection of each peer: a peer that comes anew has given up its older one.
+#[derive(Debug, Default)]
+pub struct Newest {
+    connections: Mutex<HashMap<ServerDid, (u64, Connection)>>,
+    numbers: AtomicU64,
 }
 
 struct Session {
+    number: u64,
     edge: PeerEdge,
     connection: Connection,
     peer: OnceLock<Greeter>,
@@ -31,6 +44,7 @@ struct Session {
 /// Serves a connection until it ends.
 pub async fn serve(edge: PeerEdge, connection: Connection) {
     let session = Arc::new(Session {
+        number: edge.newest.numbers.fetch_add(1, Ordering::Relaxed),
         edge,
         connection,
         peer: OnceLock::new(),
@@ -44,8 +58,37 @@ pub async fn serve(edge: PeerEdge, connection: Connection) {
             Err(reason) => break reason,
         }
     };
-    let peer = session.peer.get().map(|peer| peer.server.to_string());
-    tracing::debug!(peer, %ended, "a peer's connection ended");
+    if let Some(peer) = session.peer.get() {
+        tracing::debug!(peer = %peer.server, %ended, "a peer's connection ended");
+        session.edge.newest.leave(&peer.server, session.number);
+    }
+}
+
+impl Newest {
+    /// Takes a connection over as the newest of its peer.
+    fn enter(&self, peer: &ServerDid, number: u64, connection: &Connection) {
+        let newest = (number, connection.clone());
+        let before = self.lock().insert(peer.clone(), newest);
+        if let Some((_, before)) = before.filter(|(before, _)| *before != number) {
+            before.close(CloseCode::SUPERSEDED, "a newer connection took its place");
+        }
+    }
+
+    fn leave(&self, peer: &ServerDid, number: u64) {
+        let mut newest = self.lock();
+        if newest
+            .get(peer)
+            .is_some_and(|(newest, _)| *newest == number)
+        {
+            newest.remove(peer);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ServerDid, (u64, Connection)>> {
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Session {
@@ -58,10 +101,16 @@ impl Session {
             (Incoming::PeerCall(call), _) => self.answer(*call).await,
             (Incoming::Relay(replies, batches), Some(peer)) => {
                 let served = relay::serve(&self.edge.server, peer, replies, batches).await;
-                if let Err(reason) = served {
-                    tracing::warn!(peer = %peer.server, %reason, "a relay flow broke");
-                    self.connection
-                        .close(CloseCode::PROTOCOL, "the relay flow broke");
+                match served {
+                    Ok(()) => {}
+                    Err(reason) if reason.code == FaultCode::PeerUnreachable => {
+                        tracing::debug!(peer = %peer.server, %reason, "a relay flow broke");
+                    }
+                    Err(reason) => {
+                        tracing::warn!(peer = %peer.server, %reason, "a relay flow is given up");
+                        self.connection
+                            .close(CloseCode::PROTOCOL, "the relay flow is given up");
+                    }
                 }
             }
             // Dropping a flow refuses it: without a greeting, or of another link.
@@ -76,8 +125,15 @@ impl Session {
             PeerRequest::Hello(hello) => {
                 let server = &self.edge.server;
                 let greeted = greet(server, &self.connection, &self.peer, &hello).await;
-                if let Err(fault) = &greeted {
-                    tracing::warn!(reason = %fault.detail, "a greeting was refused");
+                match (&greeted, self.peer.get()) {
+                    (Ok(_), Some(peer)) => {
+                        let newest = &self.edge.newest;
+                        newest.enter(&peer.server, self.number, &self.connection);
+                    }
+                    (Err(fault), _) => {
+                        tracing::warn!(reason = %fault.detail, "a greeting was refused");
+                    }
+                    (Ok(_), None) => {}
                 }
                 greeted.map(PeerResponse::Hello)
             }

@@ -32,18 +32,23 @@ pub(super) async fn greet(
 ) -> Result<Signed<HelloReply>, Fault> {
     let outward = server.peers.outward();
     let failed = |reason: String| Fault::new(FaultCode::AuthenticationFailed, reason);
-    let claimed = hello
-        .claimed_body()
-        .map_err(|fault| failed(fault.to_string()))?;
-    outward.admit(&claimed.server)?;
     let key = connection
         .peer_key()
         .ok_or_else(|| failed("the connection shows no key".to_owned()))?;
-    outward.directory.check_key(&claimed.server, &key).await?;
+    // What is cheap comes first: nothing is fetched for a greeting that proves nothing.
     let exporter = connection.channel_binding(HELLO_EXPORTER_LABEL, &[]);
-    let hello = check_proof(hello, &key, server.me(), &exporter, now())
-        .map_err(|fault| failed(fault.to_string()))?
-        .into_body();
+    let proved = check_proof(hello, &key, server.me(), &exporter, now())
+        .map_err(|fault| failed(fault.to_string()))?;
+    let origin = proved.context().origin.clone();
+    let hello = proved.into_body();
+    if origin != hello.server.to_string() {
+        return Err(failed(format!(
+            "it greets as {}, signed by {origin}",
+            hello.server
+        )));
+    }
+    outward.admit(&hello.server)?;
+    outward.directory.check_key(&hello.server, &key).await?;
     let unsupported = |reason: String| Fault::new(FaultCode::Unsupported, reason);
     let version = choose_version(hello.min_version, hello.max_version)
         .map_err(|fault| unsupported(fault.to_string()))?;
@@ -67,7 +72,7 @@ pub(super) async fn greet(
         other => return Err(wrong_answer(&other)),
     };
     connection.trust();
-    server.peers.poke(&hello.server);
+    server.peers.seen(&hello.server);
     tracing::debug!(peer = %hello.server, "a peer greeted");
     let reply = HelloReply {
         server: server.me().clone(),

@@ -10,4 +10,4 @@ mod greeting;
 mod relay;
 
 pub use calls::peer_pipeline;
-pub use connection::{PeerEdge, serve};
+pub use connection::{Newest, PeerEdge, serve};

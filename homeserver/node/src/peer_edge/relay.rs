@@ -56,22 +56,59 @@ async fn take(
     Ok(())
 }
 
+/// Answers batches in order. Acknowledgements that are ready together are sent as one: the last says
+/// what those before it do.
 async fn answer(
     mut replies: FlowSender<RelayReply>,
     mut waiting: mpsc::Receiver<Pending>,
 ) -> Result<(), Fault> {
-    while let Some(pending) = waiting.recv().await {
-        let reply = match pending.answer().await {
-            Ok(Answer::Received(reply)) => reply,
-            Ok(other) => return Err(wrong_answer(&other)),
-            Err(fault) if fault.code.blame() == Blame::Busy => RelayReply::Busy {
-                retry_after_ms: fault.retry_after_ms.unwrap_or(RETRY_MS),
-            },
-            Err(fault) => return Err(fault),
-        };
+    let mut next = None;
+    while let Some(pending) = next_pending(&mut next, &mut waiting).await {
+        let mut reply = to_reply(pending.answer().await)?;
+        while let Ok(mut pending) = waiting.try_recv() {
+            let Some(answer) = pending.try_answer() else {
+                next = Some(pending);
+                break;
+            };
+            let following = to_reply(answer)?;
+            if !is_ack(&reply) || !is_ack(&following) {
+                replies
+                    .queue(&reply)
+                    .await
+                    .map_err(|fault| broken(&fault))?;
+            }
+            reply = following;
+        }
         replies.send(&reply).await.map_err(|fault| broken(&fault))?;
     }
     Ok(())
+}
+
+async fn next_pending(
+    next: &mut Option<Pending>,
+    waiting: &mut mpsc::Receiver<Pending>,
+) -> Option<Pending> {
+    match next.take() {
+        Some(pending) => Some(pending),
+        None => waiting.recv().await,
+    }
+}
+
+fn is_ack(reply: &RelayReply) -> bool {
+    matches!(reply, RelayReply::Ack { .. })
+}
+
+fn to_reply(answer: Result<Answer, Fault>) -> Result<RelayReply, Fault> {
+    match answer {
+        Ok(Answer::Received(reply)) => Ok(reply),
+        Ok(other) => Err(wrong_answer(&other)),
+        // Nothing of the batch is owned: it comes again.
+        Err(fault) if matches!(fault.code.blame(), Blame::Busy | Blame::Bug) => {
+            let retry_after_ms = fault.retry_after_ms.unwrap_or(RETRY_MS);
+            Ok(RelayReply::Busy { retry_after_ms })
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
 fn broken(fault: &StreamFault) -> Fault {

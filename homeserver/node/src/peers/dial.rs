@@ -9,7 +9,7 @@ use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::hello::{
     HELLO_EXPORTER_LABEL, Hello, HelloReply, PROTOCOL_VERSION, check_proof, prove,
 };
-use entente_transport::{CloseCode, ConnectError, Connection};
+use entente_transport::{CloseCode, Connection};
 use tokio::time::timeout;
 
 use super::Outward;
@@ -68,12 +68,13 @@ async fn connect(
     match timeout(DIAL_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => {
-            if matches!(error, ConnectError::UnknownKey { .. }) {
-                outward.directory.forget(peer);
-            }
+            outward.directory.doubt(peer);
             Err(unreachable(peer, &error.to_string()))
         }
-        Err(_) => Err(unreachable(peer, "it does not answer")),
+        Err(_) => {
+            outward.directory.doubt(peer);
+            Err(unreachable(peer, "it does not answer"))
+        }
     }
 }
 
@@ -128,9 +129,10 @@ fn check_reply(
 ) -> Result<HelloReply, String> {
     let me = &outward.here.me;
     let reply = check_proof(reply, key, me, exporter, now()).map_err(|fault| fault.to_string())?;
+    let origin = reply.context().origin.clone();
     let reply = reply.into_body();
-    if reply.server != *peer {
-        return Err(format!("it greets as {}", reply.server));
+    if reply.server != *peer || origin != peer.to_string() {
+        return Err(format!("it greets as {}, signed by {origin}", reply.server));
     }
     if reply.version != PROTOCOL_VERSION {
         return Err(format!("it chose protocol version {}", reply.version));

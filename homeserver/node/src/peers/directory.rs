@@ -18,11 +18,16 @@ use crate::clock::now;
 const MAX_DOCUMENTS: u64 = 10_000;
 /// How long a document is kept.
 const KEPT: Duration = Duration::from_secs(3600);
+/// How long a failure is remembered: no longer, as a server that was just started answers then.
+const FAILURE_KEPT: Duration = Duration::from_secs(1);
 
 /// The documents of other servers.
 pub struct Directory {
     client: SafeClient,
     documents: Cache<ServerDid, Arc<ServerDocument>>,
+    failures: Cache<ServerDid, Fault>,
+    /// The hash of each server's first key document, which never changes.
+    chains: Cache<ServerDid, [u8; 32]>,
     throttle: Mutex<FetchThrottle>,
 }
 
@@ -37,6 +42,11 @@ impl Directory {
         Self {
             client,
             documents,
+            failures: Cache::builder()
+                .max_capacity(MAX_DOCUMENTS)
+                .time_to_live(FAILURE_KEPT)
+                .build(),
+            chains: Cache::new(MAX_DOCUMENTS),
             throttle: Mutex::default(),
         }
     }
@@ -49,13 +59,36 @@ impl Directory {
         if let Some(document) = self.documents.get(server) {
             return Ok(document);
         }
+        if let Some(fault) = self.failures.get(server) {
+            return Err(fault);
+        }
         let fetched = self.client.server_document(server.domain()).await;
-        let document = Arc::new(fetched.map_err(|error| {
+        let judged = fetched.map_err(|error| {
             let detail = format!("{server} publishes no usable document: {error}");
             Fault::new(FaultCode::PeerUnreachable, detail)
-        })?);
-        self.documents.insert(server.clone(), Arc::clone(&document));
-        Ok(document)
+        });
+        match judged.and_then(|document| self.check_chain(document)) {
+            Ok(document) => {
+                let document = Arc::new(document);
+                self.documents.insert(server.clone(), Arc::clone(&document));
+                Ok(document)
+            }
+            Err(fault) => {
+                self.failures.insert(server.clone(), fault.clone());
+                Err(fault)
+            }
+        }
+    }
+
+    /// A document that names another chain of keys than before is not this server's word.
+    fn check_chain(&self, document: ServerDocument) -> Result<ServerDocument, Fault> {
+        let (server, chain) = (&document.did, document.first_key_document_hash);
+        if self.chains.get_with_by_ref(server, || chain) == chain {
+            return Ok(document);
+        }
+        tracing::error!(%server, "a peer's document names another chain of keys than before");
+        let detail = format!("{server} shows another chain of keys than before");
+        Err(Fault::new(FaultCode::PeerMisbehaved, detail))
     }
 
     /// Whether a key is one of a server's, as far as its newest document says.
@@ -66,24 +99,22 @@ impl Directory {
         if self.document(server).await?.keys.contains(key) {
             return Ok(());
         }
-        let admitted = self
-            .throttle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .admit(server.domain(), now());
-        if admitted.is_ok() {
-            self.documents.invalidate(server);
-            if self.document(server).await?.keys.contains(key) {
-                return Ok(());
-            }
+        if self.doubt(server) && self.document(server).await?.keys.contains(key) {
+            return Ok(());
         }
         let detail = format!("{server} does not list the key {key} in its document");
         Err(Fault::new(FaultCode::AuthenticationFailed, detail))
     }
 
-    /// A server showed another key than its document lists: the next dial reads the document anew.
-    pub fn forget(&self, server: &ServerDid) {
-        self.documents.invalidate(server);
+    /// What a server's document says did not work: it may have moved, or have other keys. Its document
+    /// is read anew next time; not if that was done within the last minute.
+    pub fn doubt(&self, server: &ServerDid) -> bool {
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = throttle.admit(server.domain(), now()).is_ok();
+        if admitted {
+            self.documents.invalidate(server);
+        }
+        admitted
     }
 
     /// Where a server takes connections of other servers, in the order to try.

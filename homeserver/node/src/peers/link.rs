@@ -32,6 +32,7 @@ pub(super) struct LinkState {
 pub(super) struct Signal {
     changed: Notify,
     poked: AtomicBool,
+    seen: Notify,
 }
 
 /// A link.
@@ -45,6 +46,11 @@ impl Signal {
     pub(super) async fn wait(&self) -> bool {
         self.changed.notified().await;
         self.poked.swap(false, Ordering::AcqRel)
+    }
+
+    /// Waits until the peer shows that it is there.
+    pub(super) async fn seen(&self) {
+        self.seen.notified().await;
     }
 }
 
@@ -62,6 +68,12 @@ impl Link {
     pub(super) fn poke(&self) {
         self.signal.poked.store(true, Ordering::Release);
         self.wake();
+    }
+
+    /// The peer has just shown that it is there.
+    pub(super) fn seen(&self) {
+        self.signal.seen.notify_one();
+        self.poke();
     }
 
     /// The connection, dialled if need be.

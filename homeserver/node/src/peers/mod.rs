@@ -132,6 +132,13 @@ impl Peers {
     }
 
     /// The peer has just shown that it is there: what waits for it need not wait longer.
+    pub fn seen(&self, peer: &ServerDid) {
+        if let Ok(link) = self.link(peer) {
+            link.seen();
+        }
+    }
+
+    /// Lets a peer know that this server is there, so that it sends what it owes.
     pub fn poke(&self, peer: &ServerDid) {
         if let Ok(link) = self.link(peer) {
             link.poke();

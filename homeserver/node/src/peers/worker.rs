@@ -11,6 +11,8 @@ use entente_identity::{ServerDid, UnixMillis};
 use entente_protocol::fault::Fault;
 use entente_protocol::relay::{Batch, RelayReply};
 use entente_transport::{CloseCode, Connection, FlowReceiver, FlowSender, StreamFault};
+use rand::RngCore;
+use rand::rngs::OsRng;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -21,6 +23,8 @@ use crate::clock::now;
 
 /// Longest time for a batch to be taken by the connection; beyond it the peer does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// A dial that takes longer than this begins anew when the peer shows that it is there.
+const STALE_DIAL: Duration = Duration::from_millis(300);
 /// How long to wait before the database is asked again.
 const STORE_RETRY: Duration = Duration::from_millis(500);
 
@@ -155,12 +159,16 @@ impl Worker {
             Action::Dial => self.dial().await,
             Action::Send { after, limit } => self.send(after, limit).await,
             Action::Forget { up_to } => {
-                let peer = self.peer.clone();
-                let acknowledge = || Command::Acknowledge {
-                    peer: peer.clone(),
-                    up_to,
-                };
-                write(&self.outward, acknowledge).await;
+                // Beside the loop: batches and replies do not wait for this commit, and nothing waits
+                // for its order.
+                let (outward, peer) = (Arc::clone(&self.outward), self.peer.clone());
+                tokio::spawn(async move {
+                    let acknowledge = || Command::Acknowledge {
+                        peer: peer.clone(),
+                        up_to,
+                    };
+                    write(&outward, acknowledge).await;
+                });
             }
             Action::Close => {
                 if let Some(live) = self.live.take() {
@@ -173,7 +181,18 @@ impl Worker {
 
     async fn dial(&mut self) {
         let place = (self.outbox.stream_epoch(), self.outbox.begins_after());
-        let greeted = match dial(&self.outward, &self.peer, place).await {
+        let greeted = loop {
+            // A dial that began before the peer did waits for packets that nobody will answer.
+            let seen_late = async {
+                sleep(STALE_DIAL).await;
+                self.signal.seen().await;
+            };
+            tokio::select! {
+                greeted = dial(&self.outward, &self.peer, place) => break greeted,
+                () = seen_late => {}
+            }
+        };
+        let greeted = match greeted {
             Ok(greeted) => greeted,
             Err(fault) => return self.fail(fault),
         };
@@ -188,7 +207,7 @@ impl Worker {
             }
             Err(fault) => return self.lose(&fault.to_string()),
         }
-        if self.outbox.failing_since().is_some() {
+        if self.state.borrow().failing_since.is_some() {
             tracing::info!(peer = %self.peer, "reachable again");
         }
         self.outbox
@@ -233,17 +252,19 @@ impl Worker {
             live.connection
                 .close(CloseCode::DONE, "the relay flow ended");
         }
-        self.outbox.handle_lost(now(), rand::random());
+        self.outbox.handle_lost(now(), OsRng.next_u64());
         self.state.send_modify(|state| state.connection = None);
     }
 
     /// A dial did not lead to a connection.
     fn fail(&mut self, fault: Fault) {
-        if self.outbox.failing_since().is_none() {
+        // The machine forgets its failures when it is poked; the link does not.
+        let since = self.state.borrow().failing_since;
+        if since.is_none() {
             tracing::warn!(peer = %self.peer, reason = %fault.detail, "not reachable; trying again");
         }
-        self.outbox.handle_lost(now(), rand::random());
-        let failing_since = self.outbox.failing_since();
+        self.outbox.handle_lost(now(), OsRng.next_u64());
+        let failing_since = since.or(Some(now()));
         self.state.send_modify(|state| {
             state.connection = None;
             state.attempts += 1;

@@ -1,5 +1,6 @@
 //! Fills gaps in logs: asks a room's hub for the entries that are missing here.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use entente_homeserver_ops::{Answer, Command, Page, Read, StoreFault};
 use entente_protocol::call::{PeerRequest, PeerResponse, Pull};
 use entente_protocol::entry::Seq;
 use entente_protocol::fault::Fault;
-use futures::StreamExt;
+use futures::stream::{FuturesUnordered, StreamExt};
 
 use crate::hub::{misbehaved, wrong_answer};
 use crate::server::{Server, explain};
@@ -35,17 +36,29 @@ pub(super) async fn resume(server: &Server, read: &mut dyn Read) -> Result<(), S
 
 /// Repairs rooms as they are found to have gaps.
 pub(super) async fn run(server: Arc<Server>) {
+    let mut rooms: HashSet<RoomId> = HashSet::new();
+    let mut under_way = FuturesUnordered::new();
+    let mut busy: HashSet<RoomId> = HashSet::new();
     loop {
-        let rooms = server.wakes.repairs.take().await;
-        futures::stream::iter(rooms)
-            .for_each_concurrent(AT_ONCE, |room| repair_or_retry(&server, room))
-            .await;
+        while under_way.len() < AT_ONCE
+            && let Some(room) = rooms.extract_if(|room| !busy.contains(room)).next()
+        {
+            busy.insert(room);
+            under_way.push(repair_or_retry(&server, room));
+        }
+        // A hub that does not answer holds up its own rooms only.
+        tokio::select! {
+            woken = server.wakes.repairs.take() => rooms.extend(woken),
+            Some(room) = under_way.next(), if !under_way.is_empty() => {
+                busy.remove(&room);
+            }
+        }
     }
 }
 
-async fn repair_or_retry(server: &Arc<Server>, room: RoomId) {
+async fn repair_or_retry(server: &Arc<Server>, room: RoomId) -> RoomId {
     let Err(fault) = repair(server, room).await else {
-        return;
+        return room;
     };
     tracing::warn!(%room, code = %fault.code, reason = %fault.detail, "a gap is not filled yet");
     let server = Arc::clone(server);
@@ -53,6 +66,7 @@ async fn repair_or_retry(server: &Arc<Server>, room: RoomId) {
         tokio::time::sleep(RETRY).await;
         server.wakes.repairs.insert(room);
     });
+    room
 }
 
 async fn repair(server: &Server, room: RoomId) -> Result<(), Fault> {

@@ -76,13 +76,7 @@ impl Rows {
                 room,
                 puts,
                 deletes,
-            } => {
-                let rows = self.groups.entry(room).or_default();
-                for key in &deletes {
-                    rows.remove(key);
-                }
-                rows.extend(puts.into_iter().map(|(key, value)| (key, Arc::new(value))));
-            }
+            } => self.patch_group(room, puts, &deletes),
             Change::PutEpoch(row) => put(&mut self.epochs, (row.room, row.epoch), Arc::new(row)),
             Change::DropEpochs { room, before } => {
                 keep(&mut self.epochs, |key, _| key.0 != room || key.1 >= before);
@@ -150,6 +144,14 @@ impl Rows {
         if let Some(row) = room.and_then(|room| room.get_mut(&member)) {
             row.left = row.left.or(Some(left));
         }
+    }
+
+    fn patch_group(&mut self, room: RoomId, puts: Vec<(Vec<u8>, Vec<u8>)>, deletes: &[Vec<u8>]) {
+        let rows = self.groups.entry(room).or_default();
+        for key in deletes {
+            rows.remove(key);
+        }
+        rows.extend(puts.into_iter().map(|(key, value)| (key, Arc::new(value))));
     }
 
     fn owe(&mut self, peer: ServerDid, number: u64, item: Owed) -> Result<(), StoreFault> {

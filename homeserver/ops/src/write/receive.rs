@@ -122,6 +122,14 @@ pub(super) async fn take_entry(
 ) -> Result<Received, StoreFault> {
     let me = work.here.me.clone();
     let header = &entry.header;
+    let before = work.ordered(header.room, &header.origin, header.message_id);
+    if before
+        .await?
+        .is_some_and(|before| before.at.seq != header.seq)
+    {
+        let reason = "the hub shows one message at two positions".to_owned();
+        return Ok(Received::Dropped(reason));
+    }
     let room = work.room(&header.room).await?;
     let pending = if header.origin == me {
         work.pending(header.room, header.message_id).await?
