@@ -97,6 +97,18 @@ impl Failure {
         Self::new(Exit::Internal, format!("{what}: {error}"))
     }
 
+    /// The same failure with one more sentence for people.
+    #[must_use]
+    pub fn adding(self, sentence: &str) -> Self {
+        match self {
+            Self::Told(told) => Self::Told(Told {
+                message: format!("{}. {sentence}", told.message.trim_end_matches('.')),
+                ..told
+            }),
+            Self::NobodyReads => Self::NobodyReads,
+        }
+    }
+
     /// The exit code.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {

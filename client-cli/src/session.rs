@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use entente_sdk::{Client, Network, RoomId, RoomSummary};
+use entente_sdk::{Client, ErrorClass, Handle, Network, RoomId, RoomSummary};
+use futures::future::join_all;
+use tokio::time::{sleep, timeout};
 
 use crate::args::Options;
 use crate::failure::{Exit, Failure};
@@ -11,6 +13,8 @@ use crate::{profile, secret};
 
 /// How long a command that can do without news waits for them.
 const NEWS_LIMIT: Duration = Duration::from_secs(5);
+/// How often it is looked whether something has settled.
+const POLL: Duration = Duration::from_millis(20);
 
 /// The opened profile of one command.
 pub struct Session<'a> {
@@ -79,7 +83,65 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When there is none, or several.
     pub async fn find_room(&self, text: &str) -> Result<RoomId, Failure> {
-        Ok(self.client.find_room(text).await?)
+        match self.client.find_room(text).await {
+            Err(error) if error.class() == ErrorClass::NotMember && !self.options.offline => {
+                // It may have come while this device was away.
+                self.try_catch_up().await;
+                Ok(self.client.find_room(text).await?)
+            }
+            found => Ok(found?),
+        }
+    }
+
+    /// Waits a moment until what this device owes a room is in its log: newcomers are told the room's
+    /// name by whoever brought them in. What does not get there goes with the next command.
+    pub async fn settle(&self, room: RoomId) {
+        let settled = async {
+            while self
+                .client
+                .room(room)
+                .await
+                .is_ok_and(|room| room.waiting > 0)
+            {
+                sleep(POLL).await;
+            }
+        };
+        let _: Result<_, _> = timeout(NEWS_LIMIT, settled).await;
+    }
+
+    /// The same for every room; gives up after as long as the command line allows.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn settle_all(&self) -> Result<(), Failure> {
+        let limit = self.options.timeout.unwrap_or(NEWS_LIMIT);
+        let settled = async {
+            while self
+                .client
+                .rooms()
+                .await?
+                .iter()
+                .any(|room| room.waiting > 0)
+            {
+                sleep(POLL).await;
+            }
+            Ok(())
+        };
+        // What does not get there in time is counted in the result.
+        timeout(limit, settled).await.unwrap_or(Ok(()))
+    }
+
+    /// Looks up whose handles are not verified yet, as far as that goes quickly; who cannot be
+    /// looked up now stays unverified.
+    pub async fn verify(&self, handles: impl IntoIterator<Item = Handle>) {
+        if self.options.offline {
+            return;
+        }
+        let client = &self.client;
+        let lookups = handles.into_iter().map(|handle| async move {
+            let _: Result<_, _> = client.resolve(&handle).await;
+        });
+        let _: Result<_, _> = timeout(NEWS_LIMIT, join_all(lookups)).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use entente_sdk::{Client, RecoveryWords, RegisterOptions};
+use entente_sdk::{Client, ErrorClass, RecoveryWords, RegisterOptions};
 
 use crate::args::{Options, Register, Resolve};
 use crate::failure::Failure;
@@ -19,23 +19,34 @@ pub async fn register(
     register: &Register,
 ) -> Result<(), Failure> {
     let folder = profile::for_registration(options)?;
-    let unlock = secret::for_new_vault(options, register)?;
+    let unlock = if Client::profile_exists(&folder) {
+        secret::for_vault(options, &folder)?
+    } else {
+        secret::for_new_vault(options, register)?
+    };
     let settings = RegisterOptions {
         token: secret::token(register)?,
         network: network(options).unwrap_or_default(),
     };
-    let shown = Arc::new(Mutex::new(Ok(())));
+    let shown = Arc::new(Mutex::new(None));
     let result = Arc::clone(&shown);
     let show = move |words: &RecoveryWords| {
         let end = screen.show(&RecoveryWordsFact::new(words.reveal()));
-        *result.lock().unwrap_or_else(PoisonError::into_inner) = end;
+        *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
     };
     let handle = register.handle.clone();
-    let client = Client::register(&folder, unlock, handle, settings, show).await?;
+    let client = Client::register(&folder, unlock, handle, settings, show).await;
+    let shown = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let client = match client {
+        Ok(client) => client,
+        Err(error) if shown.is_some() && error.class() == ErrorClass::Refused => {
+            return Err(Failure::from(error).adding("The words above count for nothing."));
+        }
+        Err(error) => return Err(error.into()),
+    };
     let end = tell(screen, &client).await;
     client.shutdown().await;
-    let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut *shown, Ok(())).and(end)
+    shown.unwrap_or(Ok(())).and(end)
 }
 
 async fn tell(screen: Screen, client: &Client) -> Result<(), Failure> {
@@ -66,6 +77,7 @@ pub async fn status(session: &Session<'_>) -> Result<(), Failure> {
 
 pub async fn sync(session: &Session<'_>) -> Result<(), Failure> {
     session.catch_up().await?;
+    session.settle_all().await?;
     let rooms = session.client.rooms().await?;
     let fact = SyncFact {
         unread: rooms.iter().map(|room| u64::from(room.unread)).sum(),

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::terminal::Terminal;
 use crate::args::Chat;
 use crate::failure::{Exit, Failure};
-use crate::render::event::{EventFact, RoomNames, is_for_people, room_of};
+use crate::render::event::{EventFact, Picker, RoomNames, room_of};
 use crate::render::inert;
 use crate::render::message::MessageFact;
 use crate::render::room::room_name;
@@ -36,11 +36,14 @@ room's log, ✓✓✓ at every homeserver of the room, ✗ refused.";
 pub async fn run(session: &Session<'_>, chat: &Chat) -> Result<(), Failure> {
     session.try_catch_up().await;
     let room = session.room(&chat.room).await?;
+    // Looks up who is not verified yet, where that goes quickly.
+    session.client.members(room.id).await?;
     let events = session.client.events(From::Now).await?;
     let prompt = format!("{}> ", room_name(&room.name));
     let mut conversation = Conversation {
         session,
         terminal: Terminal::open(prompt)?,
+        picker: Picker::new(session.screen.is_json()),
         printed: HashSet::new(),
         unsettled: HashSet::new(),
         room,
@@ -53,6 +56,7 @@ struct Conversation<'a> {
     session: &'a Session<'a>,
     room: RoomSummary,
     terminal: Terminal,
+    picker: Picker,
     /// Messages that need no printing when their event comes.
     printed: HashSet<MessageId>,
     /// Own messages that are not in the log yet.
@@ -84,9 +88,12 @@ impl Conversation<'_> {
     async fn begin(&mut self, limit: usize) -> Result<(), Failure> {
         if self.terminal.has_person() {
             let name = room_name(&self.room.name);
-            let members = self.room.members;
+            let members = match self.room.members {
+                1 => "nobody but you".to_owned(),
+                members => format!("{members} members"),
+            };
             self.terminal.print(&format!(
-                "{STRONG}{name}{STRONG:#}, {members} members {FAINT}(/help, /quit){FAINT:#}"
+                "{STRONG}{name}{STRONG:#}, {members} {FAINT}(/help, /quit){FAINT:#}"
             ))?;
         }
         self.show_history(limit).await
@@ -148,12 +155,9 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    fn is_wanted(&self, event: &Event) -> bool {
-        if self.session.screen.is_json() {
-            return true;
-        }
+    fn is_wanted(&mut self, event: &Event) -> bool {
         let known = matches!(event, Event::Message(message) if self.printed.contains(&message.id));
-        is_for_people(event) && !known
+        self.picker.wants(event) && (!known || self.session.screen.is_json())
     }
 
     async fn obey(&mut self, line: &str) -> Result<Next, Failure> {
@@ -236,8 +240,10 @@ impl Conversation<'_> {
         let messages = client.history(room, limit, None).await?;
         for message in &messages {
             self.printed.insert(message.id);
-            let line = self.session.screen.line(&MessageFact::dated(message));
-            self.terminal.print(&line)?;
+            let fact = MessageFact::dated(message);
+            if self.session.screen.is_json() || fact.is_for_people() {
+                self.terminal.print(&self.session.screen.line(&fact))?;
+            }
         }
         client.mark_read(room).await?;
         Ok(())

@@ -14,10 +14,15 @@ pub async fn run(session: &Session<'_>, history: &History) -> Result<(), Failure
     let room = session.find_room(&history.room).await?;
     let before = history.before.map(Seq);
     let messages = session.client.history(room, history.limit, before).await?;
-    for message in &messages {
-        session.screen.show(&MessageFact::dated(message))?;
+    let is_json = session.screen.is_json();
+    let facts = messages.iter().map(MessageFact::dated);
+    let facts: Vec<_> = facts
+        .filter(|fact| is_json || fact.is_for_people())
+        .collect();
+    for fact in &facts {
+        session.screen.show(fact)?;
     }
-    if messages.is_empty() && !session.screen.is_json() {
+    if facts.is_empty() && !is_json {
         screen::print("Nothing was said here yet.")?;
     }
     if before.is_none() {

@@ -6,12 +6,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use entente_sdk::{Event, EventRecord, Events, From, Message, MessageId, RoomId};
+use entente_sdk::{Event, EventRecord, Events, From, Meaning, Message, MessageId, RoomId};
 use tokio::time::{Instant, sleep_until};
 
 use crate::args::Listen;
 use crate::failure::{Exit, Failure};
-use crate::render::event::{EventFact, RoomNames, is_for_people, room_of};
+use crate::render::event::{EventFact, Picker, RoomNames, room_of};
 use crate::render::message::MessageFact;
 use crate::session::Session;
 
@@ -45,6 +45,7 @@ struct Listener<'a> {
     session: &'a Session<'a>,
     room: Option<RoomId>,
     names: RoomNames,
+    picker: Picker,
     printed: HashSet<(RoomId, MessageId)>,
     count: usize,
     wanted: Option<usize>,
@@ -65,6 +66,7 @@ impl<'a> Listener<'a> {
             session,
             room,
             names,
+            picker: Picker::new(session.screen.is_json()),
             printed: HashSet::new(),
             count: 0,
             wanted: listen.count,
@@ -80,7 +82,10 @@ impl<'a> Listener<'a> {
                 break;
             }
             self.note(message);
-            self.session.screen.show(&MessageFact::dated(message))?;
+            let fact = MessageFact::dated(message);
+            if self.session.screen.is_json() || fact.is_for_people() {
+                self.session.screen.show(&fact)?;
+            }
         }
         Ok(())
     }
@@ -120,7 +125,7 @@ impl<'a> Listener<'a> {
     }
 
     /// Whether an event is to be printed.
-    fn concerns(&self, record: &EventRecord) -> bool {
+    fn concerns(&mut self, record: &EventRecord) -> bool {
         let here = match (self.room, room_of(&record.event)) {
             (Some(wanted), Some(room)) => wanted == room,
             (Some(_), None) => matches!(record.event, Event::Connection(_)),
@@ -128,12 +133,12 @@ impl<'a> Listener<'a> {
         };
         let known = matches!(&record.event, Event::Message(message)
             if self.printed.contains(&(message.room, message.id)));
-        here && !known && (self.session.screen.is_json() || is_for_people(&record.event))
+        here && !known && self.picker.wants(&record.event)
     }
 
     fn note(&mut self, message: &Message) {
         self.printed.insert((message.room, message.id));
-        self.count += 1;
+        self.count += usize::from(!matches!(message.meaning(), Meaning::RoomProfile { .. }));
     }
 
     fn is_done(&self) -> bool {

@@ -1,6 +1,6 @@
 //! `room …` and `invites`.
 
-use entente_sdk::{Invite, InviteId, NewRoom, Person, RoomId};
+use entente_sdk::{HandleTrust, Invite, InviteId, NewRoom, Person, RoomId};
 
 use crate::args::{RoomCommand, RoomCreate, RoomJoin, RoomOnly, RoomPerson};
 use crate::failure::{Exit, Failure};
@@ -25,6 +25,7 @@ pub async fn run(session: &Session<'_>, command: &RoomCommand) -> Result<(), Fai
 /// Lists the invitations.
 pub async fn invites(session: &Session<'_>) -> Result<(), Failure> {
     session.try_catch_up().await;
+    verify_inviters(session, &session.client.invites().await?).await;
     let invites = session.client.invites().await?;
     let rows: Vec<InviteFact> = invites.iter().map(InviteFact::from).collect();
     session.screen.table(&rows, "No invitations.")
@@ -61,6 +62,7 @@ async fn add(session: &Session<'_>, who: &RoomPerson) -> Result<(), Failure> {
     session.catch_up().await?;
     let room = session.room(&who.room).await?;
     let Person { account, .. } = session.client.add(room.id, &who.handle).await?;
+    session.settle(room.id).await;
     let deed = Deed::Added {
         handle: who.handle.to_string(),
         account: account.to_string(),
@@ -74,7 +76,10 @@ async fn join(session: &Session<'_>, what: &RoomJoin) -> Result<(), Failure> {
     session.catch_up().await?;
     let invites = session.client.invites().await?;
     let invite = chosen(&invites, what.invite.as_deref())?;
+    verify_inviters(session, std::slice::from_ref(invite)).await;
     let room = session.client.join(invite.id).await?;
+    // Looks up everybody in the room, so that their handles are verified from the first message on.
+    session.client.members(room).await?;
     let name = name_of(session, room, &invite.name).await;
     session
         .screen
@@ -125,6 +130,15 @@ async fn resync(session: &Session<'_>, which: &RoomOnly) -> Result<(), Failure> 
     session
         .screen
         .show(&RoomDeed::new(room.id, &room.name, Deed::Resynced))
+}
+
+async fn verify_inviters(session: &Session<'_>, invites: &[Invite]) {
+    let unverified = invites
+        .iter()
+        .filter(|invite| invite.inviter_trust == HandleTrust::Claimed);
+    session
+        .verify(unverified.map(|invite| invite.inviter_handle.clone()))
+        .await;
 }
 
 /// A room's name as its members gave it, which the invitation may tell before the room does.

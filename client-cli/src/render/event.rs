@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use entente_sdk::{
-    ConnectionState, Event, EventRecord, MembershipChange, Problem, RoomId, RoomSummary, UnixMillis,
+    ConnectionState, Event, EventRecord, Meaning, MembershipChange, MessageState, Problem, RoomId,
+    RoomSummary, UnixMillis,
 };
 use serde::Serialize;
 
@@ -26,6 +27,7 @@ pub enum EventFact {
         #[serde(flatten)]
         message: Box<MessageFact>,
         /// The room's name, where several are listened to.
+        #[serde(skip_serializing_if = "Option::is_none")]
         room: Option<String>,
     },
     /// Anything else.
@@ -148,19 +150,49 @@ pub fn room_of(event: &Event) -> Option<RoomId> {
     }
 }
 
-/// Whether people want to read of an event; scripts get all of them.
-#[must_use]
-pub fn is_for_people(event: &Event) -> bool {
-    match event {
-        Event::Message(_)
-        | Event::Membership { .. }
-        | Event::RoomProfile { .. }
-        | Event::RoomState { .. }
-        | Event::Invite(_)
-        | Event::Problem(_) => true,
-        Event::MessageState { state, .. } => state.name() == "failed",
-        Event::Connection(state) => !matches!(state, ConnectionState::Connecting),
-        Event::Delivered { .. } | Event::RoomPolicy { .. } => false,
+/// Picks what people want to read of; scripts get everything.
+#[derive(Debug)]
+pub struct Picker {
+    everything: bool,
+    was_lost: bool,
+}
+
+impl Picker {
+    /// Picks for people or for scripts.
+    #[must_use]
+    pub fn new(everything: bool) -> Self {
+        Self {
+            everything,
+            was_lost: false,
+        }
+    }
+
+    /// Whether an event is to be shown.
+    pub fn wants(&mut self, event: &Event) -> bool {
+        let for_people = match event {
+            Event::Message(message) => !matches!(message.meaning(), Meaning::RoomProfile { .. }),
+            Event::Membership { .. }
+            | Event::RoomProfile { .. }
+            | Event::RoomState { .. }
+            | Event::Invite(_)
+            | Event::Problem(_) => true,
+            Event::MessageState { state, .. } => matches!(state, MessageState::Failed(_)),
+            Event::Connection(state) => self.is_news(state),
+            Event::Delivered { .. } | Event::RoomPolicy { .. } => false,
+        };
+        for_people || self.everything
+    }
+
+    /// That the connection is there is news only after it was lost.
+    fn is_news(&mut self, state: &ConnectionState) -> bool {
+        match state {
+            ConnectionState::Offline | ConnectionState::Connecting => false,
+            ConnectionState::Online { .. } => std::mem::take(&mut self.was_lost),
+            ConnectionState::Waiting { .. } | ConnectionState::Rejected { .. } => {
+                self.was_lost = true;
+                true
+            }
+        }
     }
 }
 
@@ -245,6 +277,7 @@ impl Fact for Other {
     fn text(&self, now: UnixMillis) -> String {
         let told = self.what.text(now);
         match &self.room {
+            Some(_) if matches!(self.what, What::Invite { .. }) => told,
             Some(room) => format!("{FAINT}{}{FAINT:#} {told}", room_name(room)),
             None => told,
         }

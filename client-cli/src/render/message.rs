@@ -78,6 +78,13 @@ impl MessageFact {
         Self::of(message, position, false)
     }
 
+    /// Whether people want to read it: members' devices tell newcomers the room's name again and
+    /// again.
+    #[must_use]
+    pub fn is_for_people(&self) -> bool {
+        self.says.kind != "room-profile"
+    }
+
     fn of(message: &Message, position: Option<u64>, dated: bool) -> Self {
         let hex_id = |id: &ContentId| {
             use std::fmt::Write as _;
@@ -113,9 +120,7 @@ impl MessageFact {
             "text" => inert::block(text, MARGIN),
             "reaction" => format!("{FAINT}reacts{FAINT:#} {}", inert::line(text)),
             "deleted" => format!("{FAINT}deleted a message{FAINT:#}"),
-            "room-profile" => {
-                format!("{FAINT}named the room{FAINT:#} {}", inert::line(text))
-            }
+            "room-profile" => format!("{FAINT}named the room{FAINT:#} {}", inert::line(text)),
             _ => format!("{FAINT}[{}]{FAINT:#}", inert::line(text)),
         }
     }

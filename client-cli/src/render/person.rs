@@ -43,7 +43,7 @@ impl From<WhoAmI> for WhoAmIFact {
             handle: me.handle.to_string(),
             account: me.account.to_string(),
             device_id: me.device.to_string(),
-            home: me.home.to_string(),
+            home: me.home.domain().to_string(),
             device_list_version: me.device_list_version.into(),
             registered: me.registered,
             profile: me.profile.display().to_string(),
@@ -56,7 +56,7 @@ impl From<Person> for PersonFact {
         Self {
             handle: person.handle.to_string(),
             account: person.account.to_string(),
-            home: person.home.to_string(),
+            home: person.home.domain().to_string(),
             devices: person.devices,
             trust: trust_name(person.trust),
         }
