@@ -4,13 +4,16 @@ mod world;
 
 use entente_groups::{JoinOffer, Member, RoomId, WelcomeOffer};
 use entente_homeserver_core::submit::Submitted;
-use entente_homeserver_ops::read::{group, sync};
+use entente_homeserver_ops::read::pull::pull;
+use entente_homeserver_ops::read::{group, outbox, sync};
 use entente_homeserver_ops::{Answer, Command, Store};
-use entente_protocol::call::{CommitRequest, Proposal, RoomAccess, TreeChunkRequest};
+use entente_identity::ServerDid;
+use entente_protocol::call::{CommitRequest, Proposal, Pull, RoomAccess, TreeChunkRequest};
 use entente_protocol::entry::Seq;
 use entente_protocol::fault::FaultCode;
 use entente_protocol::flow::DeviceItem;
 use entente_protocol::limits::TICKET_LIFETIME_MS;
+use entente_protocol::relay::{Batch, RelayReply};
 use futures::executor::block_on;
 use world::{Person, Seat, World, asker, code, is_ordered, server};
 
@@ -369,4 +372,99 @@ fn a_message_of_an_epoch_too_old_comes_back_to_its_sender() {
     world.deliver();
     world.read(alice, a);
     assert_eq!(a.read.last().map(String::as_str), Some("again"));
+}
+
+/// Hands over only the last thing that is owed, as if the items before had been lost with a backup.
+fn hand_over_last(world: &mut World, from: &ServerDid, to: &ServerDid) -> RelayReply {
+    let origin = &world.servers[from];
+    let mut read = block_on(origin.store.read()).expect("a view");
+    let row = block_on(read.peer(to)).expect("a read").expect("a peer");
+    let run = block_on(outbox::next_run(&mut *read, to, row.last_out - 1, 1));
+    let run = run.expect("a read").expect("something is owed");
+    let signer = ("fed-test", &origin.here.key, world.now);
+    let batch = Batch::sign(from, to, (7, run.first), run.items, signer);
+    let key = origin.here.key.public();
+    drop(read);
+    let batch = batch.verify(from, to, &key).expect("as signed");
+    let greeted = Command::Greeted {
+        peer: from.clone(),
+        stream_epoch: 7,
+        begins_after: row.last_out - 1,
+    };
+    world.run(to, greeted).expect("greeted");
+    match world.run(to, Command::Receive(batch)) {
+        Ok(Answer::Received(reply)) => reply,
+        other => panic!("not received: {other:?}"),
+    }
+}
+
+#[test]
+fn a_gap_is_parked_pulled_and_filled() {
+    let mut cast = alice_and_bob();
+    let (world, (alice, a), (bob, b)) = (&mut cast.world, &mut cast.alice, &mut cast.bob);
+    let (hub, follower) = (alice.home.clone(), bob.home.clone());
+    for n in 0..5 {
+        world.say(alice, a, &format!("{n}")).expect("ordered");
+    }
+    let reply = hand_over_last(world, &hub, &follower);
+    assert!(
+        matches!(reply, RelayReply::Ack { .. }),
+        "it is owned: {reply:?}"
+    );
+    let shown = world.sync(bob, cast.room, b.at).len();
+    assert_eq!(shown, 0, "nothing is shown out of order");
+    let mut read = block_on(world.servers[&follower].store.read()).expect("a view");
+    let parked = block_on(read.parked_count(&hub)).expect("a count");
+    assert_eq!(parked, 1);
+    let row = block_on(read.room(&cast.room))
+        .expect("a read")
+        .expect("a room");
+    drop(read);
+    let request = Pull {
+        room: cast.room,
+        after: row.head,
+        until: Seq(u64::MAX),
+    };
+    let mut read = block_on(world.servers[&hub].store.read()).expect("a view");
+    let stranger = block_on(pull(&mut *read, &server("org-c"), &request));
+    assert_eq!(code(stranger), FaultCode::NoSuchRoom);
+    let entries = block_on(pull(&mut *read, &follower, &request)).expect("entries");
+    drop(read);
+    assert_eq!(entries.len(), 5);
+    let repair = Command::Repair {
+        room: cast.room,
+        from: hub.clone(),
+        entries,
+    };
+    let repaired = world.run(&follower, repair);
+    assert!(matches!(repaired, Ok(Answer::Repaired(_))), "{repaired:?}");
+    world.read(bob, b);
+    assert_eq!(b.read, ["0", "1", "2", "3", "4"]);
+    let mut read = block_on(world.servers[&follower].store.read()).expect("a view");
+    assert_eq!(block_on(read.parked_count(&hub)).expect("a count"), 0);
+}
+
+#[test]
+fn a_hub_that_shows_one_message_twice_holds_up_nobody() {
+    let mut cast = alice_and_bob();
+    let (world, (alice, a), (bob, b)) = (&mut cast.world, &mut cast.alice, &mut cast.bob);
+    world.say(alice, a, "once").expect("ordered");
+    world.deliver();
+    let entry = world.sync(alice, cast.room, a.at).pop().expect("an entry");
+    let head = entry.header.head();
+    let mut again = entry.clone();
+    again.header.seq = head.seq.next();
+    again.header.prev_hash = head.hash;
+    let (hub, follower) = (alice.home.clone(), bob.home.clone());
+    let repair = Command::Repair {
+        room: cast.room,
+        from: hub,
+        entries: vec![again],
+    };
+    assert_eq!(
+        code(world.run(&follower, repair)),
+        FaultCode::PeerMisbehaved
+    );
+    world.read(bob, b);
+    assert_eq!(b.read, ["once"]);
 }
