@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use entente_sdk::{Client, ErrorClass, Handle, Network, RoomId, RoomSummary};
+use entente_sdk::{Client, ErrorClass, Handle, Message, Network, RoomId, RoomSummary};
 use futures::future::join_all;
 use tokio::time::{sleep, timeout};
 
@@ -91,6 +91,17 @@ impl<'a> Session<'a> {
             }
             found => Ok(found?),
         }
+    }
+
+    /// Remembers that a message was shown to the person.
+    ///
+    /// # Errors
+    /// When the vault cannot be written.
+    pub async fn mark_shown(&self, message: &Message) -> Result<(), Failure> {
+        if let Some(at) = message.state.position() {
+            self.client.mark_read_to(message.room, at.seq).await?;
+        }
+        Ok(())
     }
 
     /// Waits a moment until what this device owes a room is in its log: newcomers are told the room's

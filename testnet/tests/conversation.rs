@@ -1,12 +1,14 @@
 //! Conversations between organizations, with the real programs.
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
 
 use testnet::cast::{ClientFailure, Line, Person, names};
 use testnet::narrator::Narrator;
 use testnet::network::{Binaries, BuildChoice};
 use testnet::scan::{Secret, secrets_of};
 use testnet::stage::Stage;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 const ROOM: &str = "Lighthouse 7f3a91";
 
@@ -110,6 +112,11 @@ async fn two_organizations_talk_and_no_server_knows_what_about() {
         let profile = person.profile();
         secrets.extend(secrets_of(person.handle(), &profile, words).unwrap());
     }
+    let public = [Secret::text("a handle, which servers know", "alice@org-a.test").unwrap()];
+    assert!(
+        !stage.scan(&public).unwrap().leaks.is_empty(),
+        "the scan finds what is there"
+    );
     let report = stage.scan(&secrets).unwrap();
     assert!(report.files > 4 && report.bytes > 10_000, "{report:?}");
     assert_eq!(report.leaks, BTreeSet::new());
@@ -194,4 +201,62 @@ async fn one_profile_listens_while_another_process_of_it_sends() {
     let texts = listened.iter().filter_map(|event| event["text"].as_str());
     let texts: BTreeSet<&str> = texts.collect();
     assert_eq!(texts, BTreeSet::from(["one", "two", "three"]));
+}
+
+#[tokio::test]
+async fn what_was_not_printed_stays_unread() {
+    let (_stage, people, _) = stage(2).await;
+    let [alice, bob] = &people[..] else { panic!() };
+    gather(&people).await;
+    let said = ["one", "two", "three"];
+    for text in said {
+        alice.say(ROOM, text).await.unwrap();
+    }
+    bob.room_when("three unread messages", |room| room.unread == 3)
+        .await
+        .unwrap();
+    for (count, expect) in [("2", &said[..2]), ("1", &said[2..])] {
+        let args = ["listen", ROOM, "--count", count, "--timeout", "60"];
+        let printed = bob.run(&args).await.unwrap();
+        let texts = printed.iter().filter(|event| event["kind"] == "text");
+        let texts: Vec<&str> = texts.filter_map(|event| event["text"].as_str()).collect();
+        assert_eq!(texts, expect);
+    }
+    let nothing = refused(bob, &["listen", ROOM, "--count", "1", "--timeout", "1"]).await;
+    assert_eq!(nothing.exit, 4);
+}
+
+#[tokio::test]
+async fn a_client_that_is_killed_sends_what_it_took_exactly_once() {
+    let (_stage, people, _) = stage(2).await;
+    let [alice, bob] = &people[..] else { panic!() };
+    gather(&people).await;
+    let wanted: Vec<String> = (0..40).map(|number| format!("line {number}")).collect();
+    let mut command = bob.command();
+    let mut sending = command
+        .args(["--json", "send", ROOM, "--lines"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = sending.stdin.take().unwrap();
+    input.write_all(wanted.join("\n").as_bytes()).await.unwrap();
+    drop(input);
+    let mut printed = BufReader::new(sending.stdout.take().unwrap()).lines();
+    printed
+        .next_line()
+        .await
+        .unwrap()
+        .expect("a first message went through");
+    sending.kill().await.unwrap();
+    let own = bob
+        .history_when(ROOM, "its own messages in the log", |lines| {
+            lines.iter().all(|line| line.seq.is_some())
+        })
+        .await
+        .unwrap();
+    let own = texts(&own);
+    assert!(!own.is_empty() && own == wanted[..own.len()], "{own:?}");
+    let all: Vec<&str> = own.iter().map(String::as_str).collect();
+    assert_eq!(heard(alice, &all).await, own);
 }

@@ -149,8 +149,8 @@ impl Conversation<'_> {
             .screen
             .line(&EventFact::new(record, &RoomNames::default()));
         self.terminal.print(&line)?;
-        if matches!(record.event, Event::Message(_)) {
-            self.session.client.mark_read(self.room.id).await?;
+        if let Event::Message(message) = &record.event {
+            self.session.mark_shown(message).await?;
         }
         Ok(())
     }
@@ -244,8 +244,8 @@ impl Conversation<'_> {
             if self.session.screen.is_json() || fact.is_for_people() {
                 self.terminal.print(&self.session.screen.line(&fact))?;
             }
+            self.session.mark_shown(message).await?;
         }
-        client.mark_read(room).await?;
         Ok(())
     }
 }

@@ -25,8 +25,11 @@ pub async fn run(session: &Session<'_>, history: &History) -> Result<(), Failure
     if facts.is_empty() && !is_json {
         screen::print("Nothing was said here yet.")?;
     }
-    if before.is_none() {
-        session.client.mark_read(room).await?;
+    match messages
+        .iter()
+        .rfind(|message| message.state.position().is_some())
+    {
+        Some(last) => session.mark_shown(last).await,
+        None => Ok(()),
     }
-    Ok(())
 }

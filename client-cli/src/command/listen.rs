@@ -75,9 +75,7 @@ impl<'a> Listener<'a> {
     }
 
     async fn print_unread(&mut self, room: RoomId) -> Result<(), Failure> {
-        let unread = self.session.client.room(room).await?.unread as usize;
-        let messages = self.session.client.history(room, unread, None).await?;
-        for message in messages.iter().filter(|message| !message.own) {
+        for message in &self.unread(room).await? {
             if self.is_done() {
                 break;
             }
@@ -86,8 +84,28 @@ impl<'a> Listener<'a> {
             if self.session.screen.is_json() || fact.is_for_people() {
                 self.session.screen.show(&fact)?;
             }
+            self.session.mark_shown(message).await?;
         }
         Ok(())
+    }
+
+    /// Messages of others that were not shown yet, oldest first.
+    async fn unread(&self, room: RoomId) -> Result<Vec<Message>, Failure> {
+        let client = &self.session.client;
+        let unread = client.room(room).await?.unread as usize;
+        let mut limit = unread;
+        loop {
+            // Own messages stand between them.
+            let mut messages = client.history(room, limit, None).await?;
+            let is_all = messages.len() < limit;
+            messages.retain(|message| !message.own);
+            if messages.len() >= unread || is_all {
+                let surplus = messages.len().saturating_sub(unread);
+                messages.drain(..surplus);
+                return Ok(messages);
+            }
+            limit *= 2;
+        }
     }
 
     async fn follow(&mut self, mut events: Events, deadline: Instant) -> Result<(), Failure> {
@@ -116,7 +134,7 @@ impl<'a> Listener<'a> {
         if let (Some(room), Event::Message(message)) = (self.room, &record.event)
             && message.room == room
         {
-            self.session.client.mark_read(room).await?;
+            self.session.mark_shown(message).await?;
         }
         if self.marks_seen && record.position > 0 {
             self.session.client.mark_seen(record.position).await?;

@@ -13,3 +13,6 @@ pub mod person;
 pub mod room;
 pub mod screen;
 pub mod status;
+
+#[cfg(test)]
+mod interface_tests;

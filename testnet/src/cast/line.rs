@@ -49,6 +49,8 @@ pub struct Room {
     pub members: usize,
     /// Its epoch.
     pub epoch: u64,
+    /// Messages of others that this person was not shown yet.
+    pub unread: u32,
 }
 
 impl Line {

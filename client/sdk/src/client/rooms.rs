@@ -9,6 +9,7 @@ use entente_client_core::room::{Member, RoomSummary};
 use entente_groups::{InviteRight, Role, RoomId};
 use entente_identity::Handle;
 use entente_protocol::call::{ClaimKeyPackage, ClientRequest, ClientResponse, HubCall};
+use entente_protocol::entry::Seq;
 use entente_vault::{GoalFate, NewRoom, VaultError};
 
 use super::people::Person;
@@ -240,6 +241,16 @@ impl Client {
     pub async fn mark_read(&self, room: RoomId) -> Result<()> {
         self.vault()
             .run(move |vault, moment| vault.mark_read(&room, moment))
+            .await
+    }
+
+    /// Everything in a room up to a position of its log has been shown to the person.
+    ///
+    /// # Errors
+    /// No such room.
+    pub async fn mark_read_to(&self, room: RoomId, seq: Seq) -> Result<()> {
+        self.vault()
+            .run(move |vault, moment| vault.mark_read_to(&room, seq, moment))
             .await
     }
 

@@ -180,6 +180,23 @@ impl Vault {
         })
     }
 
+    /// Marks a room as read up to a position of its log, never backwards.
+    ///
+    /// # Errors
+    /// No such room.
+    pub fn mark_read_to(
+        &mut self,
+        room: &RoomId,
+        seq: Seq,
+        moment: Moment<'_>,
+    ) -> Result<(), VaultError> {
+        self.step(moment, |step| {
+            let row = step.room(room)?;
+            row.read_seq = row.read_seq.max(seq.min(row.cursor()));
+            Ok(())
+        })
+    }
+
     /// The events after a position, in order.
     ///
     /// # Errors

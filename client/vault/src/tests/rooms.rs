@@ -5,6 +5,7 @@ use entente_client_core::goal::Goal;
 use entente_client_core::message::HandleTrust;
 use entente_client_core::room::RoomState;
 use entente_groups::{InviteRight, Role, Suite};
+use entente_protocol::entry::Seq;
 use entente_protocol::fault::FaultCode;
 
 use super::hub::Hub;
@@ -71,6 +72,14 @@ fn an_invited_person_joins_and_both_talk() {
     assert_eq!(alice.texts(&room), ["hello", "hi"]);
     assert_eq!(bob.texts(&room), ["hello", "hi"]);
     assert_eq!(alice.vault.room(&room).expect("a room").unread, 1);
+    let last = alice.vault.room(&room).expect("a room").cursor;
+    for (seq, unread) in [(Seq(last.0 - 1), 1), (Seq(u64::MAX), 0), (Seq(1), 0)] {
+        let marked = alice.at(hub.time(), |vault, moment| {
+            vault.mark_read_to(&room, seq, moment)
+        });
+        marked.expect("a room");
+        assert_eq!(alice.vault.room(&room).expect("a room").unread, unread);
+    }
     assert_eq!((alice.problems(), bob.problems()), (vec![], vec![]));
     let again = alice.at(hub.time(), |vault, moment| {
         vault.invite(&room, &bob.person(), moment)
