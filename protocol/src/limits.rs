@@ -21,17 +21,17 @@ pub const MAX_INLINE_TREE_BYTES: usize = 256 * 1024;
 /// Size of one chunk of a fetched tree.
 pub const CHUNK_BYTES: usize = 1024 * 1024;
 /// Epochs behind the head in which an application message is still accepted.
-pub const MAX_PAST_EPOCHS: u64 = 3;
+pub const MAX_PAST_EPOCHS: u64 = entente_groups::APPLICATION_EPOCHS;
 /// Epochs whose GroupInfo and tree the hub keeps.
 pub const KEPT_EPOCHS: u64 = 8;
 /// Most proposals pending in one epoch of a room, per sender.
-pub const MAX_PENDING_PROPOSALS: usize = 256;
+pub const MAX_PENDING_PROPOSALS: usize = entente_groups::MAX_PENDING_PROPOSALS;
 /// How long an outbox keeps what is owed, and message ids stay unique: 31 days.
 pub const RETENTION_MS: u64 = 31 * 24 * 3600 * 1000;
 /// How long an invitation ticket counts: 14 days.
 pub const TICKET_LIFETIME_MS: u64 = 14 * 24 * 3600 * 1000;
 /// How long a KeyPackage counts: 90 days.
-pub const KEY_PACKAGE_LIFETIME_MS: u64 = 90 * 24 * 3600 * 1000;
+pub const KEY_PACKAGE_LIFETIME_MS: u64 = entente_groups::MAX_KEY_PACKAGE_LIFETIME_MS;
 /// How many KeyPackages a device keeps at its server; refilled at half.
 pub const KEY_PACKAGE_STOCK: usize = 20;
 /// Most KeyPackages of one upload.
