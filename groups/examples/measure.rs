@@ -62,7 +62,7 @@ fn fill(suite: Suite, size: u16) -> World {
         let (member, bundle) =
             Member::join_by_ticket(&offer, ticket, &person.identity, &person.key, NOW)
                 .expect("a good offer");
-        world.order(&bundle).expect("a good commit");
+        world.order_at(&bundle, NOW).expect("a good commit");
         for seat in &mut seats {
             let _ = Seat::merge(seat, &bundle.commit);
         }
@@ -167,7 +167,7 @@ fn commits(world: &mut World) {
         let (checked, checking) = timed(|| world.check(&bundle));
         let mut checked = checked.expect("a good commit");
         let hub = checked.next.take_delta().written_bytes();
-        world.order(&bundle).expect("a good commit");
+        world.order_at(&bundle, NOW).expect("a good commit");
         let (mut times, mut bytes, mut past) = (vec![], vec![], 0);
         for seat in &mut world.seats {
             let (done, time) = timed(|| seat.member.process(&bundle.commit, NOW));

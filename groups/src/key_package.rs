@@ -9,10 +9,10 @@ use openmls::prelude::{
     Extension, ExtensionType, Extensions, KeyPackage, KeyPackageIn, ProtocolVersion,
     UnknownExtension,
 };
-use openmls_rust_crypto::RustCrypto;
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
 
 use crate::config::LIFETIME_EXTENSION;
+use crate::crypto::Crypto;
 use crate::ids::KeyPackageRef;
 use crate::leaf::{LeafFault, VerifiedLeaf, judge_leaf};
 use crate::message::{MessageFault, parse_key_package};
@@ -60,6 +60,9 @@ pub enum KeyPackageFault {
     /// The leaf rule.
     #[error("the KeyPackage's leaf: {0}")]
     Leaf(#[from] LeafFault),
+    /// Nobody can encrypt a Welcome to it.
+    #[error("the KeyPackage's init key is none of its suite")]
+    InitKey,
     /// It does not say when it ends, or for too long.
     #[error("a KeyPackage says when it ends, at most 90 days after it begins")]
     Lifetime,
@@ -106,7 +109,7 @@ pub fn judge_key_package(
     bytes: &[u8],
     now: UnixMillis,
 ) -> Result<JudgedKeyPackage, KeyPackageFault> {
-    let crypto = RustCrypto::default();
+    let crypto = Crypto::default();
     let key_package = verify(parse_key_package(bytes)?, &crypto)?;
     judge(&key_package, &crypto, now)
 }
@@ -114,7 +117,7 @@ pub fn judge_key_package(
 /// Checks the signatures of a KeyPackage.
 pub(crate) fn verify(
     key_package: KeyPackageIn,
-    crypto: &RustCrypto,
+    crypto: &Crypto,
 ) -> Result<KeyPackage, KeyPackageFault> {
     key_package
         .validate(crypto, ProtocolVersion::Mls10)
@@ -124,10 +127,13 @@ pub(crate) fn verify(
 /// Judges a KeyPackage whose signatures are known to be good.
 pub(crate) fn judge(
     key_package: &KeyPackage,
-    crypto: &RustCrypto,
+    crypto: &Crypto,
     now: UnixMillis,
 ) -> Result<JudgedKeyPackage, KeyPackageFault> {
     let suite = Suite::from_mls(key_package.ciphersuite())?;
+    if !crypto.can_encrypt_to(suite, key_package.hpke_init_key().as_slice()) {
+        return Err(KeyPackageFault::InitKey);
+    }
     let extensions = key_package.extensions();
     let lifetime = extensions
         .unknown(LIFETIME_EXTENSION)
@@ -142,7 +148,7 @@ pub(crate) fn judge(
     Ok(JudgedKeyPackage {
         reference: reference_of(key_package, crypto)?,
         suite,
-        owner: judge_leaf(key_package.leaf_node(), suite)?,
+        owner: judge_leaf(key_package.leaf_node(), suite, crypto)?,
         usage,
         expires,
     })
@@ -151,7 +157,7 @@ pub(crate) fn judge(
 /// The name of a KeyPackage.
 pub(crate) fn reference_of(
     key_package: &KeyPackage,
-    crypto: &RustCrypto,
+    crypto: &Crypto,
 ) -> Result<KeyPackageRef, KeyPackageFault> {
     key_package
         .hash_ref(crypto)

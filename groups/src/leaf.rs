@@ -14,9 +14,10 @@ use openmls::prelude::{
     ExtensionType, Extensions, LeafNode, ProposalType, ProtocolVersion, UnknownExtension,
     VerifiableCiphersuite,
 };
-use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
+use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 
 use crate::config::{LEAF_EXTENSION, POLICY_EXTENSION, UNBOUNDED};
+use crate::crypto::Crypto;
 use crate::suite::Suite;
 
 /// Longest leaf, in bytes: several times what one with a long chain of certificates has.
@@ -78,6 +79,9 @@ pub enum LeafFault {
     /// The leaf signs with another key than the certified one.
     #[error("the leaf's signature key is not the certified device's")]
     SignatureKey,
+    /// Nobody can encrypt to the leaf.
+    #[error("the leaf's encryption key is none of the room's suite")]
+    EncryptionKey,
     /// The home record is not the account's.
     #[error("the leaf's home record: {0}")]
     HomeRecord(#[from] HomeRecordFault),
@@ -186,7 +190,11 @@ fn certified_devices(chain: &[Signed<DeviceCertificate>]) -> Result<Vec<Device>,
 }
 
 /// Judges a leaf: the leaf rule.
-pub(crate) fn judge_leaf(leaf: &LeafNode, suite: Suite) -> Result<VerifiedLeaf, LeafFault> {
+pub(crate) fn judge_leaf(
+    leaf: &LeafNode,
+    suite: Suite,
+    crypto: &Crypto,
+) -> Result<VerifiedLeaf, LeafFault> {
     let length = leaf.tls_serialized_len();
     if length > MAX_LEAF_BYTES {
         return Err(LeafFault::TooLong(length));
@@ -204,7 +212,20 @@ pub(crate) fn judge_leaf(leaf: &LeafNode, suite: Suite) -> Result<VerifiedLeaf, 
     if leaf.signature_key().as_slice() != verified.device.signature_key.as_bytes() {
         return Err(LeafFault::SignatureKey);
     }
+    check_encryption_key(leaf, suite, crypto)?;
     Ok(verified)
+}
+
+fn check_encryption_key(leaf: &LeafNode, suite: Suite, crypto: &Crypto) -> Result<(), LeafFault> {
+    let key = leaf.encryption_key().tls_serialize_detached();
+    let key = key.map_err(|error| LeafFault::Malformed(error.to_string()))?;
+    let key: VLBytes =
+        decode_exact("encryption key", &key).map_err(|fault| LeafFault::Malformed(fault.reason))?;
+    if crypto.can_encrypt_to(suite, key.as_slice()) {
+        Ok(())
+    } else {
+        Err(LeafFault::EncryptionKey)
+    }
 }
 
 /// The owner of a leaf that is in a tree, and so was judged when it entered.

@@ -18,6 +18,8 @@
 mod chunk;
 mod config;
 mod create;
+mod crypto;
+mod departures;
 mod group_info;
 mod ids;
 mod key_package;

@@ -1,48 +1,47 @@
-//! What openmls is given to work with: our storage over a [`GroupState`] and RustCrypto's primitives.
+//! What openmls is given to work with: our storage over a [`GroupState`] and our choice of primitives.
 //!
 //! Entries are encoded by postcard; the keys do not name the group, since a state belongs to one. The
-//! join configuration is a constant of this software and never stored. RustCrypto verifies Ed25519
-//! strictly, as the rest of the project does.
+//! join configuration is a constant of this software and never stored.
 
-use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::join_config;
+use crate::crypto::Crypto;
 use crate::state::{EntryKind, GroupState, StateFault};
 
 /// Storage, primitives and randomness for one group or device.
 #[derive(Default)]
 pub(crate) struct Provider {
-    pub(crate) crypto: RustCrypto,
+    pub(crate) crypto: Crypto,
     pub(crate) state: GroupState,
 }
 
 impl Provider {
     pub(crate) fn new(state: GroupState) -> Self {
         Self {
-            crypto: RustCrypto::default(),
+            crypto: Crypto::default(),
             state,
         }
     }
 }
 
 impl OpenMlsProvider for Provider {
-    type CryptoProvider = RustCrypto;
-    type RandProvider = RustCrypto;
+    type CryptoProvider = Crypto;
+    type RandProvider = Crypto;
     type StorageProvider = GroupState;
 
     fn storage(&self) -> &GroupState {
         &self.state
     }
 
-    fn crypto(&self) -> &RustCrypto {
+    fn crypto(&self) -> &Crypto {
         &self.crypto
     }
 
-    fn rand(&self) -> &RustCrypto {
+    fn rand(&self) -> &Crypto {
         &self.crypto
     }
 }

@@ -6,24 +6,25 @@
 
 use std::collections::BTreeSet;
 
-use entente_identity::{AccountDid, PublicKey, UnixMillis};
+use entente_identity::{AccountDid, DeviceId, PublicKey, UnixMillis};
 use openmls::ciphersuite::hash_ref::ProposalRef;
 use openmls::group::{QueuedProposal, StagedCommit};
 use openmls::prelude::{
     Extension, Extensions, GroupContext, LeafNodeIndex, Proposal, ProposalOrRefType, PublicGroup,
     Sender, UnknownExtension,
 };
-use openmls_rust_crypto::RustCrypto;
 
 use crate::config::{POLICY_EXTENSION, required_capabilities};
+use crate::crypto::Crypto;
 use crate::ids::{KeyPackageRef, LeafIndex, RoomId};
 use crate::key_package::{KeyPackageFault, judge};
 use crate::leaf::{LeafFault, VerifiedLeaf, judge_leaf, owner_of};
 use crate::message::{JoinAad, MessageFault};
 use crate::policy::{PolicyFault, RoomPolicy};
-use crate::roster::{MemberInfo, member_at};
+use crate::roster::{MemberInfo, Roster};
+use crate::state::GroupState;
 use crate::suite::{Suite, SuiteFault};
-use crate::ticket::{Joiner, TicketFault, judge_ticket};
+use crate::ticket::{Joiner, TicketFault, judge_since, judge_ticket};
 
 /// Why a commit is not acceptable: the committer's fault, or the hub's if it ordered it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,7 +74,7 @@ pub enum RuleFault {
     /// The committer's leaf became another account's or device's.
     #[error("a member's leaf stays its device's, and what it says does not grow older")]
     LeafChangedOwner,
-    /// A joiner's device is in the room already, and its old leaf would stay.
+    /// A device that joins or is added is in the room already, and its old leaf would stay.
     #[error("the device is in the room already; it comes back by removing its own leaf")]
     AlreadyMember,
     /// A joiner removes a leaf that is not its own.
@@ -92,6 +93,8 @@ pub(crate) struct CommitFacts {
     pub(crate) fresh: Vec<PublicKey>,
     /// The KeyPackages that it adds.
     pub(crate) added: Vec<KeyPackageRef>,
+    /// The devices that it adds.
+    newcomers: Vec<(AccountDid, DeviceId)>,
     /// The policy after it, if it changes.
     pub(crate) new_policy: Option<RoomPolicy>,
 }
@@ -99,7 +102,11 @@ pub(crate) struct CommitFacts {
 /// The room before a commit, as the rules see it.
 pub(crate) struct Before<'a> {
     pub(crate) group: &'a PublicGroup,
-    pub(crate) crypto: &'a RustCrypto,
+    pub(crate) crypto: &'a Crypto,
+    /// Who is in it.
+    pub(crate) roster: &'a Roster,
+    /// When accounts last lost a device.
+    pub(crate) departures: &'a GroupState,
     /// The proposals that were ordered in this epoch.
     pub(crate) pending: BTreeSet<ProposalRef>,
 }
@@ -140,10 +147,10 @@ pub(crate) fn suite_of(group: &PublicGroup) -> Result<Suite, SuiteFault> {
 }
 
 /// Judges every leaf of a tree that was not followed from its beginning.
-pub(crate) fn judge_tree(group: &PublicGroup) -> Result<(), RuleFault> {
+pub(crate) fn judge_tree(group: &PublicGroup, crypto: &Crypto) -> Result<(), RuleFault> {
     let suite = suite_of(group)?;
     for (_, leaf) in group.treesync().full_leaves() {
-        judge_leaf(leaf, suite)?;
+        judge_leaf(leaf, suite, crypto)?;
     }
     Ok(())
 }
@@ -156,7 +163,9 @@ pub(crate) fn judge_commit(
     let suite = suite_of(before.group)?;
     let policy = policy_of(before.group.group_context().extensions())?;
     let path_leaf = commit.staged.update_path_leaf_node();
-    let path_owner = path_leaf.map(|leaf| judge_leaf(leaf, suite)).transpose()?;
+    let path_owner = path_leaf
+        .map(|leaf| judge_leaf(leaf, suite, before.crypto))
+        .transpose()?;
     let committer = match commit.sender {
         Sender::Member(index) => judge_member(before.group, *index, path_owner, commit)?,
         Sender::NewMemberCommit => {
@@ -171,6 +180,7 @@ pub(crate) fn judge_commit(
         committer_key: committer.device.signature_key,
         fresh: vec![committer.device.signature_key],
         added: Vec::new(),
+        newcomers: Vec::new(),
         new_policy: None,
     };
     for proposal in commit.staged.queued_proposals() {
@@ -237,17 +247,16 @@ fn judge_joiner(
     owner: &VerifiedLeaf,
 ) -> Result<(), RuleFault> {
     let ticket = JoinAad::from_bytes(commit.aad)?.ticket;
-    let key = owner.device.signature_key;
-    let old = before
-        .group
-        .treesync()
-        .full_leaves()
-        .find(|(_, leaf)| leaf.signature_key().as_slice() == key.as_bytes());
+    let old = before.roster.values().find(|member| {
+        let device = &owner.device;
+        member.device_key == device.signature_key || is_device(member, owner)
+    });
     let removed = commit.staged.remove_proposals().next();
-    let removed = removed.map(|proposal| proposal.remove_proposal().removed());
+    let removed = removed.map(|proposal| LeafIndex::from(proposal.remove_proposal().removed()));
     match (old, removed) {
-        (Some((index, leaf)), Some(removed)) if index == removed => {
-            check_same_device(&owner_of(leaf)?, owner)
+        (Some(old), Some(removed)) if old.leaf == removed => {
+            let leaf = before.group.leaf(removed.into());
+            check_same_device(&owner_of(leaf.ok_or(RuleFault::UnknownSender)?)?, owner)
         }
         (Some(_), _) => Err(RuleFault::AlreadyMember),
         (None, Some(_)) => Err(RuleFault::RemovesOther),
@@ -259,20 +268,45 @@ fn judge_joiner(
                 account: owner.account,
                 list_version: owner.list_version,
             };
-            let inviter = inviter_at(before.group, named, policy)?;
+            let inviter = before.roster.get(&named);
             let room = room_of(before.group)?;
-            judge_ticket(&ticket, room, joiner, inviter.as_ref(), policy, commit.now)?;
-            Ok(())
+            judge_ticket(&ticket, room, joiner, inviter, policy, commit.now)?;
+            let departed = before.departures.departed(&owner.account);
+            Ok(judge_since(&ticket, departed)?)
         }
     }
 }
 
-fn inviter_at(
-    group: &PublicGroup,
-    leaf: LeafIndex,
-    policy: &RoomPolicy,
-) -> Result<Option<MemberInfo>, RuleFault> {
-    Ok(member_at(group, leaf, policy)?)
+/// Whether it is this device, by its name within its account: under no second key is it in a room.
+fn is_device(member: &MemberInfo, owner: &VerifiedLeaf) -> bool {
+    member.account == owner.account && member.device == owner.device.id
+}
+
+/// The leaves that a commit takes out of the room.
+fn taken_out(staged: &StagedCommit) -> BTreeSet<LeafIndex> {
+    let leaf_of = |queued: &QueuedProposal| match (queued.proposal(), queued.sender()) {
+        (Proposal::Remove(remove), _) => Some(LeafIndex::from(remove.removed())),
+        (Proposal::SelfRemove, Sender::Member(leaf)) => Some(LeafIndex::from(*leaf)),
+        _ => None,
+    };
+    staged.queued_proposals().filter_map(leaf_of).collect()
+}
+
+/// A device that is added is not in the room, nor added twice.
+fn check_newcomer(
+    before: &Before<'_>,
+    commit: &Candidate<'_>,
+    owner: &VerifiedLeaf,
+    facts: &CommitFacts,
+) -> Result<(), RuleFault> {
+    let gone = taken_out(commit.staged);
+    let stays = |member: &&MemberInfo| !gone.contains(&member.leaf);
+    let mut members = before.roster.values().filter(stays);
+    let device = (owner.account, owner.device.id);
+    if members.any(|member| is_device(member, owner)) || facts.newcomers.contains(&device) {
+        return Err(RuleFault::AlreadyMember);
+    }
+    Ok(())
 }
 
 pub(crate) fn room_of(group: &PublicGroup) -> Result<RoomId, MessageFault> {
@@ -296,8 +330,11 @@ fn judge_proposal(
             if !policy.may_invite(&committer, &judged.owner.account) {
                 return Err(RuleFault::MayNotInvite(committer));
             }
+            check_newcomer(before, commit, &judged.owner, facts)?;
+            let device = &judged.owner.device;
+            facts.newcomers.push((judged.owner.account, device.id));
+            facts.fresh.push(device.signature_key);
             facts.added.push(judged.reference);
-            facts.fresh.push(judged.owner.device.signature_key);
             Ok(())
         }
         Proposal::Remove(remove) if by_member && in_line => {

@@ -6,12 +6,13 @@
 use std::fmt;
 
 use entente_identity::HpkePublicKey;
-use openmls_rust_crypto::RustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto;
 use openmls_traits::types::{HpkeAeadType, HpkeCiphertext, HpkeConfig, HpkeKdfType, HpkeKemType};
 use rand::{CryptoRng, RngCore};
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 use zeroize::Zeroizing;
+
+use crate::crypto::Crypto;
 
 /// Longest payload, in bytes.
 pub const MAX_SEALED_BYTES: usize = 32 << 10;
@@ -69,7 +70,7 @@ impl HpkeSecretKey {
     pub fn generate(rng: &mut (impl CryptoRng + RngCore)) -> (Self, HpkePublicKey) {
         let mut seed = Zeroizing::new([0; 32]);
         rng.fill_bytes(seed.as_mut());
-        let pair = RustCrypto::default()
+        let pair = Crypto::default()
             .derive_hpke_keypair(config(), seed.as_ref())
             .expect("32 bytes are enough for DeriveKeyPair of X25519 (RFC 9180 §7.1.3)");
         let secret = <[u8; 32]>::try_from(pair.private.as_ref());
@@ -106,7 +107,7 @@ impl HpkeSecretKey {
             kem_output: sealed.kem_output.as_slice().into(),
             ciphertext: sealed.ciphertext.as_slice().into(),
         };
-        RustCrypto::default()
+        Crypto::default()
             .hpke_open(config(), &input, self.0.as_ref(), kind.info(), aad)
             .map(Zeroizing::new)
             .map_err(|_| SealFault::Opening)
@@ -126,7 +127,7 @@ pub fn seal(
     if payload.len() > MAX_SEALED_BYTES {
         return Err(SealFault::TooLong);
     }
-    RustCrypto::default()
+    Crypto::default()
         .hpke_seal(config(), &recipient.0, kind.info(), aad, payload)
         .map(|output| Sealed {
             kem_output: output.kem_output.as_slice().into(),

@@ -37,6 +37,7 @@ pub(crate) enum EntryKind {
     EncryptionKeyPair = 0x10,
     KeyPackage = 0x11,
     Psk = 0x12,
+    Departure = 0x13,
 }
 
 /// A stored row: key and value.

@@ -60,6 +60,9 @@ pub enum TicketFault {
         /// The version that the joiner's leaf shows.
         got: u32,
     },
+    /// Signed before a device of the invitee left the room or was removed.
+    #[error("the ticket is from before the invitee left or was removed; ask for a new invitation")]
+    InviteeLeft,
     /// The inviting device is no longer in the room.
     #[error("the device that signed the ticket is not in the room")]
     InviterGone,
@@ -99,6 +102,18 @@ pub struct Joiner {
     pub account: AccountDid,
     /// The version of the device list in its certificate.
     pub list_version: u32,
+}
+
+/// Checks that a ticket was signed since a device of its invitee last went.
+pub(crate) fn judge_since(
+    ticket: &Signed<Ticket>,
+    departed: Option<UnixMillis>,
+) -> Result<(), TicketFault> {
+    let created = ticket.claimed_context()?.created;
+    if departed.is_some_and(|departed| created < departed) {
+        return Err(TicketFault::InviteeLeft);
+    }
+    Ok(())
 }
 
 /// Judges a ticket: `inviter` is the member at the leaf that it names, `now` the time at which the

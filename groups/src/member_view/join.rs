@@ -17,10 +17,11 @@ use crate::message::{
     GroupMessage, JoinAad, MessageFault, mls_bytes, parse_group_info, parse_tree, parse_welcome,
 };
 use crate::provider::Provider;
-use crate::public_view::{CommitBundle, PublicRoom};
+use crate::public_view::{CommitBundle, CommitFault, MAX_PENDING_PROPOSALS, PublicRoom};
+use crate::roster::MemberInfo;
 use crate::rules::{RuleFault, group_extensions, judge_tree};
 use crate::state::GroupState;
-use crate::ticket::{Joiner, Ticket, TicketFault, judge_ticket};
+use crate::ticket::{Joiner, Ticket, TicketFault};
 
 /// A room that was founded on this device, to be handed to its hub.
 #[derive(Debug)]
@@ -75,7 +76,16 @@ impl Member {
         if body.creator != identity.account {
             return Err(MemberFault::WrongKey);
         }
-        let room = room_id(record);
+        Self::found(room_id(record), &body, identity, key)
+    }
+
+    /// Founds a group of that name with what `body` says, without looking.
+    pub(crate) fn found(
+        room: RoomId,
+        body: &CreateRecord,
+        identity: &LeafIdentity,
+        key: &SigningKey,
+    ) -> Result<Founding, MemberFault> {
         let config = MlsGroupCreateConfig::builder()
             .wire_format_policy(join_config().wire_format_policy())
             .padding_size(join_config().padding_size())
@@ -136,10 +146,7 @@ impl Member {
             .map_err(mls)?;
         let inviter = StagedWelcome::welcome_sender_index(&staged);
         let group = staged.into_group(&provider).map_err(mls)?;
-        // Only a KeyPackage of last resort is still there.
-        if provider.state.read(&entry_key).is_none() {
-            key_packages.remove_entry(&entry_key);
-        }
+        let used_up = provider.state.read(&entry_key).is_none();
         provider.state.delete(&entry_key);
         let member = Self::new(offer.room, group, provider);
         member.check_joined()?;
@@ -149,6 +156,10 @@ impl Member {
         if !member.policy()?.may_invite(&inviter, &own) {
             return Err(RuleFault::MayNotInvite(inviter).into());
         }
+        // A KeyPackage of last resort stays.
+        if used_up {
+            key_packages.remove_entry(&entry_key);
+        }
         Ok(member)
     }
 
@@ -156,7 +167,7 @@ impl Member {
         if self.group.group_id().as_slice() != self.room.0 {
             return Err(MemberFault::OtherRoom);
         }
-        judge_tree(self.group.public_group())?;
+        judge_tree(self.group.public_group(), &self.provider.crypto)?;
         self.policy()?;
         Ok(())
     }
@@ -174,19 +185,18 @@ impl Member {
         now: UnixMillis,
     ) -> Result<(Self, CommitBundle), MemberFault> {
         let owner = check_identity(identity, key)?;
-        let room =
-            PublicRoom::adopt(offer.room, &offer.group_info, &offer.tree).map_err(offer_fault)?;
-        let body = ticket
-            .claimed_body()
-            .map_err(|_| RuleFault::Ticket(TicketFault::InviterGone))?;
+        let room = judge_offer(offer)?;
         let joiner = Joiner {
             account: owner.account,
             list_version: owner.list_version,
         };
-        let inviter = room.member(body.inviter_leaf);
-        judge_ticket(ticket, offer.room, joiner, inviter, room.policy(), now)
+        room.judge_ticket(ticket, joiner, now)
             .map_err(RuleFault::from)?;
-        if room.members().any(|m| m.device_key == key.public()) {
+        let device = (owner.account, owner.device.id);
+        let inside = |m: &MemberInfo| {
+            m.device_key == owner.device.signature_key || (m.account, m.device) == device
+        };
+        if room.members().any(inside) {
             return Err(RuleFault::AlreadyMember.into());
         }
         Self::commit_externally(offer, Some(ticket.clone()), identity, key)
@@ -203,8 +213,7 @@ impl Member {
         key: &SigningKey,
     ) -> Result<(Self, CommitBundle), MemberFault> {
         check_identity(identity, key)?;
-        let room =
-            PublicRoom::adopt(offer.room, &offer.group_info, &offer.tree).map_err(offer_fault)?;
+        let room = judge_offer(offer)?;
         if room.members().any(|m| m.device_key == key.public()) {
             Self::commit_externally(offer, None, identity, key)
         } else {
@@ -263,8 +272,20 @@ fn check_identity(
     }
 }
 
-fn offer_fault(fault: crate::public_view::CommitFault) -> MemberFault {
-    use crate::public_view::CommitFault;
+/// The room of an offer. What it says to wait will be committed by the joiner, who looks at it first.
+fn judge_offer(offer: &JoinOffer) -> Result<PublicRoom, MemberFault> {
+    let room =
+        PublicRoom::adopt(offer.room, &offer.group_info, &offer.tree).map_err(offer_fault)?;
+    if offer.pending.len() > MAX_PENDING_PROPOSALS {
+        return Err(offer_fault(CommitFault::TooManyProposals));
+    }
+    for proposal in &offer.pending {
+        room.check_proposal(proposal).map_err(offer_fault)?;
+    }
+    Ok(room)
+}
+
+fn offer_fault(fault: CommitFault) -> MemberFault {
     match fault {
         CommitFault::Message(fault) => fault.into(),
         CommitFault::OtherRoom => MemberFault::OtherRoom,

@@ -369,7 +369,10 @@ impl Member {
             inviter: own.account,
             inviter_leaf: own.leaf,
         };
-        Ok(ticket.sign(key, now, lifetime_ms))
+        // This device's clock may be behind the one by which a departure was ordered.
+        let departed = self.provider.state.departed(&invitee);
+        let created = departed.map_or(now, |departed| departed.max(now));
+        Ok(ticket.sign(key, created, lifetime_ms))
     }
 }
 

@@ -242,10 +242,13 @@ impl Member {
             .map_err(process_fault)?;
         let sender = processed.sender().clone();
         let aad = processed.aad().to_vec();
+        let roster = self.roster()?;
         let judge = |staged: &StagedCommit| {
             let before = Before {
                 group: self.group.public_group(),
                 crypto: &self.provider.crypto,
+                roster,
+                departures: &self.provider.state,
                 pending: self.pending_references().collect(),
             };
             let candidate = Candidate {
@@ -259,12 +262,12 @@ impl Member {
         match processed.into_content() {
             ProcessedMessageContent::StagedCommitMessage(staged) => {
                 let facts = judge(&staged)?;
-                self.merge(facts, Some(*staged))
+                self.merge(facts, Some(*staged), ordered_at)
             }
             ProcessedMessageContent::OwnPendingCommit => {
                 let pending = self.group.pending_commit();
                 let facts = judge(pending.ok_or(StateFault::Damaged("a pending commit"))?)?;
-                self.merge(facts, None)
+                self.merge(facts, None, ordered_at)
             }
             _ => Err(ProcessFault::Mls("not a commit".to_owned())),
         }
@@ -275,6 +278,7 @@ impl Member {
         &mut self,
         facts: CommitFacts,
         staged: Option<StagedCommit>,
+        ordered_at: UnixMillis,
     ) -> Result<Processed, ProcessFault> {
         let before = self.roster()?.clone();
         let past = EpochSnapshot::of(self, before.values())?;
@@ -306,6 +310,9 @@ impl Member {
             new_policy: facts.new_policy,
             past,
         };
+        self.provider
+            .state
+            .note_departures(&merged.roster, ordered_at);
         self.roster = OnceCell::from(after);
         Ok(Processed::Commit(merged))
     }

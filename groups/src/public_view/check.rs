@@ -1,6 +1,6 @@
 //! What a hub checks before it orders: messages, proposals, commit bundles.
 
-use entente_identity::{PublicKey, UnixMillis};
+use entente_identity::{PublicKey, Signed, UnixMillis};
 use openmls::ciphersuite::hash_ref::ProposalRef;
 use openmls::group::StagedCommit;
 use openmls::prelude::{
@@ -19,6 +19,7 @@ use crate::message::{
 use crate::roster::{Departure, MemberInfo, Roster, roster_after, roster_delta};
 use crate::rules::{Before, Candidate, CommitFacts, RuleFault, judge_commit, policy_of};
 use crate::suite::Suite;
+use crate::ticket::{Joiner, Ticket, TicketFault, judge_since, judge_ticket};
 
 impl PublicRoom {
     /// Whether an application message may be ordered, as far as a server can tell.
@@ -52,6 +53,23 @@ impl PublicRoom {
         let member = self.roster.get(&LeafIndex::from(*leaf));
         let member = member.ok_or(RuleFault::UnknownSender)?;
         Ok(member.departure())
+    }
+
+    /// Judges a ticket as for a commit that would be ordered at `now`.
+    ///
+    /// # Errors
+    /// Whatever makes the ticket void.
+    pub fn judge_ticket(
+        &self,
+        ticket: &Signed<Ticket>,
+        joiner: Joiner,
+        now: UnixMillis,
+    ) -> Result<(), TicketFault> {
+        let claimed = ticket.claimed_body();
+        let named = claimed.map_err(|_| TicketFault::InviterGone)?.inviter_leaf;
+        let inviter = self.member(named);
+        judge_ticket(ticket, self.room, joiner, inviter, &self.policy, now)?;
+        judge_since(ticket, self.state.departed(&joiner.account))
     }
 
     fn check_header(&self, message: &HandshakeMessage) -> Result<(), CommitFault> {
@@ -123,6 +141,8 @@ impl PublicRoom {
         let before = Before {
             group: &next.group,
             crypto: &next.crypto,
+            roster: &self.roster,
+            departures: &self.state,
             pending: references.into_iter().collect(),
         };
         let candidate = Candidate {
@@ -135,7 +155,9 @@ impl PublicRoom {
         let welcome_refs = check_welcome(bundle.welcome.as_deref(), &facts, self.suite)?;
         next.merge(*staged, &facts)?;
         let by_joiner = sender == Sender::NewMemberCommit;
-        self.conclude(next, facts, welcome_refs, &bundle.group_info, by_joiner)
+        let checked = self.conclude(next, facts, welcome_refs, &bundle.group_info, by_joiner)?;
+        checked.next.state.note_departures(&checked.roster, now);
+        Ok(checked)
     }
 
     fn add_proposal(&mut self, proposal: &[u8]) -> Result<ProposalRef, CommitFault> {

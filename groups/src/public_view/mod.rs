@@ -9,9 +9,9 @@ use std::fmt;
 
 use entente_identity::{AccountDid, Signed};
 use openmls::prelude::{GroupId, ProposalStore, PublicGroup};
-use openmls_rust_crypto::RustCrypto;
 
 use crate::create::{CreateRecord, room_id};
+use crate::crypto::Crypto;
 use crate::group_info::{GroupInfoFault, check_extensions};
 use crate::ids::{Epoch, KeyPackageRef, LeafIndex, RoomId};
 use crate::leaf::LeafFault;
@@ -46,7 +46,7 @@ pub struct PublicRoom {
     group: PublicGroup,
     roster: Roster,
     state: GroupState,
-    crypto: RustCrypto,
+    crypto: Crypto,
 }
 
 /// A commit bundle that may be ordered.
@@ -174,7 +174,7 @@ impl PublicRoom {
     /// # Errors
     /// GroupInfo and tree do not belong together or to the room, or a leaf is not acceptable.
     pub fn adopt(room: RoomId, group_info: &[u8], tree: &[u8]) -> Result<Self, CommitFault> {
-        let crypto = RustCrypto::default();
+        let crypto = Crypto::default();
         let state = GroupState::new();
         let group_info = parse_group_info(group_info)?;
         check_extensions(&group_info)?;
@@ -185,7 +185,7 @@ impl PublicRoom {
         if room_of(&group)? != room {
             return Err(CommitFault::OtherRoom);
         }
-        judge_tree(&group)?;
+        judge_tree(&group, &crypto)?;
         Self::assemble(room, group, state, crypto)
     }
 
@@ -209,14 +209,14 @@ impl PublicRoom {
     ) -> Result<Self, CommitFault> {
         let state = GroupState::from_rows(rows)?;
         let group = load_group(room, &state)?;
-        Self::assemble(room, group, state, RustCrypto::default())
+        Self::assemble(room, group, state, Crypto::default())
     }
 
     fn assemble(
         room: RoomId,
         group: PublicGroup,
         state: GroupState,
-        crypto: RustCrypto,
+        crypto: Crypto,
     ) -> Result<Self, CommitFault> {
         let policy = policy_of(group.group_context().extensions())?;
         Ok(Self {
@@ -257,7 +257,7 @@ impl PublicRoom {
             policy: self.policy.clone(),
             roster: self.roster.clone(),
             state,
-            crypto: RustCrypto::default(),
+            crypto: Crypto::default(),
         })
     }
 

@@ -31,7 +31,7 @@ fn bundle_with(
 }
 
 #[test]
-fn a_ticket_is_for_one_account_room_and_time() {
+fn c9_a_ticket_is_for_one_account_room_and_time() {
     let world = World::of(Suite::Classical, 2);
     let (guest, other) = (Person::new(8), Person::new(9));
     let good = ticket(&world, &guest);
@@ -63,7 +63,7 @@ fn a_ticket_is_for_one_account_room_and_time() {
 }
 
 #[test]
-fn a_ticket_ends_with_its_inviters_membership() {
+fn c9_a_ticket_ends_with_its_inviters_membership() {
     let mut world = World::of(Suite::Classical, 3);
     let guest = Person::new(8);
     let inviter = &world.seats[1];
@@ -84,7 +84,7 @@ fn a_ticket_ends_with_its_inviters_membership() {
 }
 
 #[test]
-fn a_ticket_wants_a_recent_device_list_and_promises_no_role() {
+fn c9_a_ticket_wants_a_recent_device_list_and_promises_no_role() {
     let world = World::of(Suite::Classical, 2);
     let guest = Person::new(8);
     let seat = &world.seats[0];
@@ -109,7 +109,7 @@ fn a_ticket_wants_a_recent_device_list_and_promises_no_role() {
 }
 
 #[test]
-fn nobody_joins_without_a_ticket_or_twice() {
+fn c9_nobody_joins_without_a_ticket_or_twice() {
     let mut world = World::of(Suite::Classical, 3);
     let guest = Person::new(8);
     assert_eq!(
@@ -138,7 +138,7 @@ fn nobody_joins_without_a_ticket_or_twice() {
 }
 
 #[test]
-fn forged_leaves_are_refused() {
+fn f6_forged_leaves_are_refused_by_the_joiner_itself() {
     let (honest, forger) = (Person::new(1), Person::new(2));
     let mut stolen = forger.identity.clone();
     stolen.account = honest.account;
@@ -238,7 +238,7 @@ fn an_expired_key_package_is_refused_at_ordering() {
 }
 
 #[test]
-fn a_bundle_is_one_unit() {
+fn c6_a_bundle_is_one_unit() {
     let mut world = World::of(Suite::default(), 3);
     let guests = [Person::new(8), Person::new(9)].map(|p| p.key_package(Suite::default()).1);
     let founder = &mut world.seats[0];
@@ -362,7 +362,7 @@ fn a_room_is_what_its_record_says() {
 }
 
 #[test]
-fn messages_of_other_rooms_are_refused() {
+fn a10_messages_of_other_rooms_are_refused() {
     let mut here = World::of(Suite::Classical, 2);
     let mut there = World::found_as(Suite::Classical, 1).filled(2);
     let bytes = there.talk(0, "elsewhere");

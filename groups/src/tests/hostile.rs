@@ -7,6 +7,7 @@ use openmls::prelude::{
     UnknownExtension,
 };
 
+use super::forge::verified;
 use super::world::{HOUR_MS, NOW, Person, World};
 use crate::config::{LEAF_EXTENSION, capabilities, required_capabilities, unbounded_lifetime};
 use crate::key_package::{KeyPackageLifetime, KeyPackageUse};
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// The hub refuses, and so does every member but the one that made it.
-fn refused(world: &mut World, bundle: &CommitBundle, fault: &RuleFault) {
+pub fn refused(world: &mut World, bundle: &CommitBundle, fault: &RuleFault) {
     let hub = world.check(bundle).map(|_| ());
     assert_eq!(hub, Err(CommitFault::Rule(fault.clone())));
     for seat in &mut world.seats {
@@ -40,13 +41,13 @@ fn refused(world: &mut World, bundle: &CommitBundle, fault: &RuleFault) {
     world.agree();
 }
 
-fn join(world: &World, ticket: Option<Signed<Ticket>>, person: &Person) -> CommitBundle {
+pub fn join(world: &World, ticket: Option<Signed<Ticket>>, person: &Person) -> CommitBundle {
     Member::commit_externally(&world.offer(), ticket, &person.identity, &person.key)
         .expect("commits without looking")
         .1
 }
 
-fn ticket(world: &World, inviter: usize, guest: &Person) -> Ticket {
+pub fn ticket(world: &World, inviter: usize, guest: &Person) -> Ticket {
     let inviter = &world.seats[inviter];
     Ticket {
         room: world.hub.room(),
@@ -59,7 +60,7 @@ fn ticket(world: &World, inviter: usize, guest: &Person) -> Ticket {
 }
 
 #[test]
-fn joiners_with_bad_tickets() {
+fn c9_joiners_with_bad_tickets_are_refused_by_hub_and_members() {
     let mut world = World::of(Suite::Classical, 3);
     let (guest, other) = (Person::new(8), Person::new(9));
     let key = world.seats[1].person.key.clone();
@@ -124,7 +125,7 @@ fn joiners_with_bad_tickets() {
 }
 
 #[test]
-fn joiners_invited_by_those_who_may_not() {
+fn c9_joiners_invited_by_those_who_may_not_are_refused_by_hub_and_members() {
     let mut world = World::of(Suite::Classical, 2);
     let closed = world.hub.policy().with_invite(InviteRight::Admins);
     let founder = &mut world.seats[0];
@@ -148,13 +149,8 @@ fn joiners_invited_by_those_who_may_not() {
     refused(&mut world, &bundle, &RuleFault::MayNotInvite(account));
 }
 
-fn verified(bytes: &[u8]) -> KeyPackage {
-    let key_package = crate::message::parse_key_package(bytes).expect("a KeyPackage");
-    crate::key_package::verify(key_package, &Provider::default().crypto).expect("its signatures")
-}
-
 #[test]
-fn joiners_with_forged_leaves() {
+fn c9_joiners_with_forged_leaves_are_refused_by_the_hub() {
     let mut world = World::of(Suite::Classical, 2);
     let (honest, forger) = (Person::new(8), Person::new(9));
     let key = world.seats[0].person.key.clone();
@@ -187,7 +183,7 @@ fn joiners_with_forged_leaves() {
 }
 
 #[test]
-fn members_that_take_rights_they_do_not_have() {
+fn c7_members_that_take_rights_they_do_not_have_are_refused_by_hub_and_members() {
     let mut world = World::of(Suite::Classical, 3);
     let (key, account) = (
         world.seats[1].person.key.clone(),
@@ -211,7 +207,7 @@ fn members_that_take_rights_they_do_not_have() {
     refused(&mut world, &bundle, &RuleFault::GroupExtensions);
 }
 
-fn propose_extensions(
+pub fn propose_extensions(
     world: &mut World,
     seat: usize,
     extensions: Extensions<openmls::prelude::GroupContext>,
@@ -228,7 +224,7 @@ fn propose_extensions(
 }
 
 #[test]
-fn members_that_change_whose_leaf_it_is() {
+fn f6_a_leaf_that_becomes_another_devices_is_refused_by_hub_and_members() {
     let mut world = World::of(Suite::Classical, 3);
     let key = world.seats[1].person.key.clone();
     let other = world.seats[2].person.identity.clone();
@@ -311,7 +307,7 @@ fn key_packages_whose_leaf_ends_for_some_members_before_others() {
     }
 }
 
-fn key_package(person: &Person, leaf_lifetime: Lifetime, days: u64) -> Vec<u8> {
+pub fn key_package(person: &Person, leaf_lifetime: Lifetime, days: u64) -> Vec<u8> {
     let lifetime = KeyPackageLifetime {
         begins: NOW,
         expires: NOW.after(days * 24 * HOUR_MS),
@@ -332,7 +328,7 @@ fn key_package(person: &Person, leaf_lifetime: Lifetime, days: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_returning_device_with_an_older_certificate() {
+fn f6_a_device_that_comes_back_with_an_older_certificate_is_refused() {
     let mut world = World::of(Suite::Classical, 2);
     let person = world.seats[1].person.clone();
     let newer = newer_identity(&person);
@@ -353,7 +349,7 @@ fn a_returning_device_with_an_older_certificate() {
 }
 
 /// The same device under version 2 of its account's list.
-fn newer_identity(person: &Person) -> LeafIdentity {
+pub fn newer_identity(person: &Person) -> LeafIdentity {
     let account = AccountDid::new(person.root.public());
     let first = &person.identity.chain[0];
     let body = first.claimed_body().expect("own certificate");
@@ -367,7 +363,7 @@ fn newer_identity(person: &Person) -> LeafIdentity {
 }
 
 #[test]
-fn a_group_info_with_the_tree_in_it() {
+fn c6_a_group_info_with_the_tree_in_it_is_refused_with_its_commit() {
     let mut world = World::of(Suite::Classical, 2);
     let key = world.seats[0].person.key.clone();
     let member = &mut world.seats[0].member;

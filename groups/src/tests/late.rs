@@ -87,7 +87,7 @@ fn a_message_before_its_commit_waits() {
 }
 
 #[test]
-fn messages_within_an_epoch_may_be_out_of_order_but_not_repeated() {
+fn c12_messages_within_an_epoch_may_be_out_of_order_but_not_repeated() {
     let mut world = World::of(Suite::default(), 2);
     let bytes: Vec<_> = (0..8)
         .map(|i| world.seats[0].say(&format!("number {i}")))
@@ -106,7 +106,7 @@ fn messages_within_an_epoch_may_be_out_of_order_but_not_repeated() {
 }
 
 #[test]
-fn a_ciphertext_under_another_message_id_does_not_decrypt() {
+fn c12_a_ciphertext_under_another_message_id_does_not_decrypt() {
     let mut world = World::of(Suite::default(), 2);
     let bytes = world.seats[0].say("once only");
     let id = [9; 16];

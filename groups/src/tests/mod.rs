@@ -1,11 +1,20 @@
 //! Rooms from end to end: a hub and members that judge the same bytes.
 
 mod adversaries;
+mod devices;
+mod epochs;
 mod flows;
+mod forge;
 mod golden;
+mod group_infos;
 mod hostile;
+mod joiners;
 mod late;
 mod leaving;
+mod mutated;
+mod offers;
+mod signatures;
+mod suites;
 mod walk;
 pub(crate) mod world;
 

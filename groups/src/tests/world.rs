@@ -144,7 +144,12 @@ impl Seat {
     }
 
     pub fn process(&mut self, bytes: &[u8]) -> Processed {
-        let processed = self.member.process(bytes, NOW).expect("an ordered entry");
+        self.process_at(bytes, NOW)
+    }
+
+    /// Processes an entry that was ordered at some other time than `NOW`.
+    pub fn process_at(&mut self, bytes: &[u8], time: UnixMillis) -> Processed {
+        let processed = self.member.process(bytes, time).expect("an ordered entry");
         self.store();
         if let Processed::Commit(merged) = &processed {
             let bytes = merged.past.to_bytes();
@@ -156,7 +161,11 @@ impl Seat {
     }
 
     pub fn merge(&mut self, bytes: &[u8]) -> MergedCommit {
-        match self.process(bytes) {
+        self.merge_at(bytes, NOW)
+    }
+
+    pub fn merge_at(&mut self, bytes: &[u8], time: UnixMillis) -> MergedCommit {
+        match self.process_at(bytes, time) {
             Processed::Commit(merged) => merged,
             other => panic!("expected a commit, got {other:?}"),
         }
@@ -242,8 +251,12 @@ impl World {
     }
 
     /// Orders a commit at the hub, which goes on from its snapshot.
-    pub fn order(&mut self, bundle: &CommitBundle) -> Result<CheckedCommit, CommitFault> {
-        let checked = self.check(bundle)?;
+    pub fn order_at(
+        &mut self,
+        bundle: &CommitBundle,
+        time: UnixMillis,
+    ) -> Result<CheckedCommit, CommitFault> {
+        let checked = self.hub.check_commit(bundle, &self.pending, time)?;
         self.hub = PublicRoom::restore(&checked.next.snapshot()).expect("own snapshot");
         self.group_info = bundle.group_info.clone();
         self.pending.clear();
@@ -252,9 +265,18 @@ impl World {
 
     /// Orders a commit and lets every member process it.
     pub fn commit(&mut self, bundle: &CommitBundle) -> Result<CheckedCommit, CommitFault> {
-        let checked = self.order(bundle)?;
+        self.commit_at(bundle, NOW)
+    }
+
+    /// The same at another time.
+    pub fn commit_at(
+        &mut self,
+        bundle: &CommitBundle,
+        time: UnixMillis,
+    ) -> Result<CheckedCommit, CommitFault> {
+        let checked = self.order_at(bundle, time)?;
         for seat in &mut self.seats {
-            let merged = seat.merge(&bundle.commit);
+            let merged = seat.merge_at(&bundle.commit, time);
             assert_eq!(merged.roster, checked.roster);
             assert_eq!(merged.committer, checked.committer);
             assert_eq!(merged.new_policy, checked.new_policy);
