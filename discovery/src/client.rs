@@ -1,27 +1,26 @@
 //! The fetch itself: bounded in every direction.
 
-use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use entente_identity::{Domain, Handle, ServerDid, ServerDocument, ServiceEndpoint, UserDocument};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
-use reqwest::{Client, Response, StatusCode, redirect, retry};
+use bytes::Bytes;
+use entente_identity::{
+    Domain, Handle, KeyDocument, ServerDid, ServerDocument, ServiceEndpoint, Signed, UserDocument,
+};
+use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
+use crate::dial::{DialHook, Service, tell};
 use crate::document_url::DocumentUrl;
-use crate::fetch_error::{AddressFault, DocumentError, FetchError, SetupError};
+use crate::exchange::{Question, ask};
+use crate::fetch_error::{AddressFault, DocumentError, FetchError, KeyDocumentError, SetupError};
 use crate::host_table::HostTable;
 use crate::json_depth::is_too_deep;
 use crate::lookup::{NameLookup, SystemLookup};
-use crate::resolver::Resolver;
+use crate::resolver::{Resolver, Rules};
 use crate::trust::{ExtraCa, tls_config};
-
-/// Largest body of an answer, in bytes.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Longest time from the first byte sent to the last one received, lookup included, in milliseconds.
 pub const MAX_FETCH_MS: u64 = 5_000;
@@ -29,8 +28,11 @@ pub const MAX_FETCH_MS: u64 = 5_000;
 /// Most fetches under way at once.
 const MAX_FETCHES: usize = 64;
 
-/// Most headers of an answer.
-const MAX_HEADERS: usize = 64;
+/// What is accepted where a DID document is expected.
+const JSON: &str = "application/did+json, application/json";
+
+/// What is accepted where signed bytes are expected.
+const BYTES: &str = "application/octet-stream";
 
 /// What a client is made of. The default is a client of the public internet.
 #[derive(Clone, Debug, Default)]
@@ -43,8 +45,9 @@ pub struct Options {
 
 /// The only HTTP client: it follows nothing, believes no name, and bounds everything.
 pub struct SafeClient {
-    http: Client,
+    tls: Arc<ClientConfig>,
     resolver: Resolver,
+    hook: Option<DialHook>,
     slots: Semaphore,
 }
 
@@ -78,6 +81,27 @@ impl SafeClient {
     /// # Errors
     /// As for [`Self::new`].
     pub fn with_lookup(options: Options, lookup: Arc<dyn NameLookup>) -> Result<Self, SetupError> {
+        Self::with_rules(options, lookup, Rules::default(), None)
+    }
+
+    /// A client that asks another resolver and tells `hook` of each address before it is dialled.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn with_hook(
+        options: Options,
+        lookup: Arc<dyn NameLookup>,
+        hook: DialHook,
+    ) -> Result<Self, SetupError> {
+        Self::with_rules(options, lookup, Rules::default(), Some(hook))
+    }
+
+    fn with_rules(
+        options: Options,
+        lookup: Arc<dyn NameLookup>,
+        rules: Rules,
+        hook: Option<DialHook>,
+    ) -> Result<Self, SetupError> {
         let Options {
             host_table,
             extra_ca,
@@ -92,24 +116,10 @@ impl SafeClient {
         if extra_ca.is_some() {
             tracing::warn!("an additional certificate authority is trusted for HTTPS");
         }
-        let resolver = Resolver::new(host_table, lookup);
-        let http = Client::builder()
-            .tls_backend_preconfigured(tls_config(extra_ca.as_ref())?)
-            .dns_resolver(resolver.clone())
-            .https_only(true)
-            .http1_only()
-            .http1_max_headers(MAX_HEADERS)
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .no_proxy()
-            .referer(false)
-            .pool_max_idle_per_host(0)
-            .timeout(Duration::from_millis(MAX_FETCH_MS))
-            .build()
-            .map_err(|error| SetupError::Tls(innermost(&error)))?;
         Ok(Self {
-            http,
-            resolver,
+            tls: Arc::new(tls_config(extra_ca.as_ref())?),
+            resolver: Resolver::new(host_table, lookup, rules),
+            hook,
             slots: Semaphore::new(MAX_FETCHES),
         })
     }
@@ -119,11 +129,7 @@ impl SafeClient {
     /// # Errors
     /// When it does not come, or breaks a bound.
     pub async fn fetch_json(&self, url: &DocumentUrl) -> Result<Bytes, FetchError> {
-        let _slot = self.slots.try_acquire().map_err(|_| FetchError::Busy)?;
-        let deadline = Duration::from_millis(MAX_FETCH_MS);
-        let body = tokio::time::timeout(deadline, self.fetch(url))
-            .await
-            .map_err(|_| FetchError::Slow)??;
+        let body = self.fetch(url, JSON).await?;
         if is_too_deep(&body) {
             return Err(FetchError::TooDeep);
         }
@@ -151,6 +157,19 @@ impl SafeClient {
         Ok(UserDocument::parse(handle, &body)?)
     }
 
+    /// Fetches the key document that an organization's server issued last: a claim, to be judged by
+    /// the pin of its chain ([`entente_identity::KeyPin`]).
+    ///
+    /// # Errors
+    /// When it does not come, or is no signed key document.
+    pub async fn key_document(
+        &self,
+        domain: &Domain,
+    ) -> Result<Signed<KeyDocument>, KeyDocumentError> {
+        let body = self.fetch(&DocumentUrl::of_keys(domain), BYTES).await?;
+        Ok(Signed::from_bytes(&body)?)
+    }
+
     /// Where to dial a service of an organization by QUIC: never empty, in the order to try. The host
     /// table decides first, else the vetted addresses of the endpoint's host, with its port.
     ///
@@ -162,8 +181,8 @@ impl SafeClient {
         endpoint: &ServiceEndpoint,
     ) -> Result<Vec<SocketAddr>, AddressFault> {
         let deadline = Duration::from_millis(MAX_FETCH_MS);
-        let addresses = self.resolver.quic(domain, &endpoint.host, endpoint.port);
-        tokio::time::timeout(deadline, addresses)
+        let found = self.resolver.quic(domain, &endpoint.host, endpoint.port);
+        let addresses = tokio::time::timeout(deadline, found)
             .await
             .unwrap_or_else(|_| {
                 let reason = format!("no answer after {MAX_FETCH_MS} ms");
@@ -171,7 +190,11 @@ impl SafeClient {
                     domain: endpoint.host.clone(),
                     reason,
                 })
-            })
+            })?;
+        for address in &addresses {
+            tell(self.hook.as_ref(), domain, *address, Service::Quic);
+        }
+        Ok(addresses)
     }
 
     /// How many addresses have been given out for dialling so far. Nothing else is ever dialled, so
@@ -181,86 +204,21 @@ impl SafeClient {
         self.resolver.released()
     }
 
-    async fn fetch(&self, url: &DocumentUrl) -> Result<Bytes, FetchError> {
-        let request = self
-            .http
-            .get(url.to_string())
-            .header(
-                ACCEPT,
-                HeaderValue::from_static("application/did+json, application/json"),
-            )
-            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let response = request
-            .send()
+    async fn fetch(&self, url: &DocumentUrl, accept: &'static str) -> Result<Bytes, FetchError> {
+        let _slot = self.slots.try_acquire().map_err(|_| FetchError::Busy)?;
+        let fetched = async {
+            let question = Question {
+                url,
+                accept,
+                addresses: self.resolver.https(url.domain()).await?,
+            };
+            ask(question, Arc::clone(&self.tls), self.hook.as_ref()).await
+        };
+        tokio::time::timeout(Duration::from_millis(MAX_FETCH_MS), fetched)
             .await
-            .map_err(|error| blame(url.domain(), &error))?;
-        let vetted = response
-            .remote_addr()
-            .is_some_and(|address| self.resolver.may_end_at(url.domain(), address));
-        if !vetted {
-            return Err(FetchError::Astray {
-                domain: url.domain().clone(),
-            });
-        }
-        if response.status() != StatusCode::OK {
-            return Err(FetchError::Status(response.status().as_u16()));
-        }
-        let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-        if !response
-            .headers()
-            .get_all(CONTENT_ENCODING)
-            .iter()
-            .all(plain)
-        {
-            return Err(FetchError::Encoded);
-        }
-        body(response, url.domain()).await
+            .map_err(|_| FetchError::Slow)?
     }
 }
 
-/// Reads a body piece by piece, so that no more than the bound is ever held.
-async fn body(mut response: Response, domain: &Domain) -> Result<Bytes, FetchError> {
-    let announced = response.content_length().unwrap_or(0);
-    if announced > MAX_BODY_BYTES as u64 {
-        return Err(FetchError::TooLarge);
-    }
-    let mut body = BytesMut::new();
-    while let Some(piece) = response
-        .chunk()
-        .await
-        .map_err(|error| blame(domain, &error))?
-    {
-        if body.len() + piece.len() > MAX_BODY_BYTES {
-            return Err(FetchError::TooLarge);
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body.freeze())
-}
-
-/// Tells apart what the HTTP client puts into one error.
-fn blame(domain: &Domain, error: &reqwest::Error) -> FetchError {
-    let mut cause: Option<&dyn Error> = Some(error);
-    while let Some(inner) = cause {
-        if let Some(fault) = inner.downcast_ref::<AddressFault>() {
-            return FetchError::Address(fault.clone());
-        }
-        cause = inner.source();
-    }
-    if error.is_timeout() {
-        return FetchError::Slow;
-    }
-    FetchError::Unreachable {
-        domain: domain.clone(),
-        reason: innermost(error),
-    }
-}
-
-/// The cause at the bottom says what happened; those above say during what.
-fn innermost(error: &dyn Error) -> String {
-    let mut innermost = error;
-    while let Some(cause) = innermost.source() {
-        innermost = cause;
-    }
-    innermost.to_string()
-}
+#[cfg(test)]
+mod tests;

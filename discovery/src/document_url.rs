@@ -49,10 +49,25 @@ impl DocumentUrl {
         }
     }
 
+    /// The signed key document of an organization's server.
+    #[must_use]
+    pub fn of_keys(domain: &Domain) -> Self {
+        Self {
+            domain: domain.clone(),
+            path: "/.well-known/entente-key-document".to_owned(),
+        }
+    }
+
     /// Whose document it is.
     #[must_use]
     pub fn domain(&self) -> &Domain {
         &self.domain
+    }
+
+    /// The path, beginning with a slash.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
     }
 }
 
@@ -109,7 +124,12 @@ mod tests {
         );
         let user = DocumentUrl::of_user(&handle);
         assert_eq!(user.to_string(), "https://org-a.example/u/alice/did.json");
-        for url in [server, user] {
+        let keys = DocumentUrl::of_keys(handle.domain());
+        assert_eq!(
+            keys.to_string(),
+            "https://org-a.example/.well-known/entente-key-document"
+        );
+        for url in [server, user, keys] {
             assert_eq!(url.to_string().parse(), Ok(url));
         }
     }

@@ -1,8 +1,9 @@
 //! What can go wrong on the way to a document, and whose fault it was.
 
-use entente_identity::{DocumentFault, Domain};
+use entente_identity::{CodecFault, DocumentFault, Domain};
 
-use crate::client::{MAX_BODY_BYTES, MAX_FETCH_MS};
+use crate::client::MAX_FETCH_MS;
+use crate::exchange::MAX_BODY_BYTES;
 use crate::host_table::HostTableError;
 use crate::json_depth::MAX_JSON_DEPTH;
 use crate::trust::ExtraCaError;
@@ -52,19 +53,13 @@ pub enum FetchError {
         /// The innermost cause.
         reason: String,
     },
-    /// The connection ended at an address that was not vetted.
-    #[error("the connection to {} ended somewhere else", domain.as_str())]
-    Astray {
-        /// The organization.
-        domain: Domain,
-    },
     /// The other side answered with something else than a document; redirects are not followed.
     #[error("answered with status {0}, where a document is expected")]
     Status(u16),
     /// The body is compressed, although that was not asked for.
     #[error("the answer is encoded; only a plain body is accepted")]
     Encoded,
-    /// The body is larger than any document.
+    /// The body is larger than any document, or so is all that comes with it.
     #[error("the answer is larger than {MAX_BODY_BYTES} bytes")]
     TooLarge,
     /// Not all was there in time.
@@ -84,6 +79,17 @@ pub enum DocumentError {
     /// It does not say what it has to say.
     #[error(transparent)]
     Document(#[from] DocumentFault),
+}
+
+/// Why a key document is not there. One that came is still a claim, to be judged by whoever pins it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyDocumentError {
+    /// It was not fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// What came is no signed key document.
+    #[error("the server answers with something else than its key document: {0}")]
+    Malformed(#[from] CodecFault),
 }
 
 /// Why there is no client: the caller's configuration is at fault.

@@ -1,7 +1,7 @@
 //! From a domain to the addresses that may be dialled: host table first, else a vetted lookup.
 //!
-//! Invariant: every address that leaves here is public, or is the host table's for this very name. The
-//! HTTP client dials nothing else, since IP literals are no domains and it asks here for every name.
+//! Invariant: every address that leaves here is public, or is the host table's for this very name, and
+//! nothing else is dialled: IP literals are no domains, and a name is asked for here only.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use entente_identity::Domain;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::address::is_public;
 use crate::fetch_error::AddressFault;
@@ -19,36 +18,50 @@ use crate::lookup::NameLookup;
 /// Most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
 
-/// The one way from names to addresses; clones are the same resolver.
-#[derive(Clone)]
-pub(crate) struct Resolver {
-    inner: Arc<Inner>,
+/// Where HTTPS listens.
+const HTTPS_PORT: u16 = 443;
+
+/// What a name may lead to. Only tests have others, as they cannot listen on the public internet.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) is_public: fn(IpAddr) -> bool,
+    pub(crate) https_port: u16,
 }
 
-struct Inner {
+/// The one way from names to addresses.
+pub(crate) struct Resolver {
     hosts: HostTable,
     lookup: Arc<dyn NameLookup>,
+    rules: Rules,
     released: AtomicU64,
 }
 
-impl Resolver {
-    pub(crate) fn new(hosts: HostTable, lookup: Arc<dyn NameLookup>) -> Self {
-        let released = AtomicU64::new(0);
+impl Default for Rules {
+    fn default() -> Self {
         Self {
-            inner: Arc::new(Inner {
-                hosts,
-                lookup,
-                released,
-            }),
+            is_public,
+            https_port: HTTPS_PORT,
+        }
+    }
+}
+
+impl Resolver {
+    pub(crate) fn new(hosts: HostTable, lookup: Arc<dyn NameLookup>, rules: Rules) -> Self {
+        Self {
+            hosts,
+            lookup,
+            rules,
+            released: AtomicU64::new(0),
         }
     }
 
-    /// Where to dial for documents; port 0 stands for HTTPS's own.
+    /// Where to dial for documents.
     pub(crate) async fn https(&self, domain: &Domain) -> Result<Vec<SocketAddr>, AddressFault> {
-        match self.inner.hosts.host(domain) {
-            Some(host) => Ok(self.release(vec![host.https()])),
-            None => self.vetted(domain, 0).await,
-        }
+        let addresses = match self.hosts.host(domain) {
+            Some(host) => vec![host.https()],
+            None => self.vetted(domain, self.rules.https_port).await?,
+        };
+        Ok(self.release(addresses))
     }
 
     /// Where to dial for QUIC: the host table's place of `domain`, else the vetted addresses of
@@ -59,28 +72,21 @@ impl Resolver {
         host: &Domain,
         port: u16,
     ) -> Result<Vec<SocketAddr>, AddressFault> {
-        match self.inner.hosts.host(domain) {
-            Some(fixed) => Ok(self.release(vec![fixed.quic()])),
-            None => self.vetted(host, port).await,
-        }
-    }
-
-    /// Whether a connection of this name may end at this address.
-    pub(crate) fn may_end_at(&self, domain: &Domain, address: SocketAddr) -> bool {
-        match self.inner.hosts.host(domain) {
-            Some(host) => host.https() == address,
-            None => is_public(address.ip()),
-        }
+        let addresses = match self.hosts.host(domain) {
+            Some(fixed) => vec![fixed.quic()],
+            None => self.vetted(host, port).await?,
+        };
+        Ok(self.release(addresses))
     }
 
     /// How many addresses have been released for dialling so far.
     pub(crate) fn released(&self) -> u64 {
-        self.inner.released.load(Ordering::Relaxed)
+        self.released.load(Ordering::Relaxed)
     }
 
     /// One lookup; what is not public falls out, so that it does not matter what a second would say.
     async fn vetted(&self, domain: &Domain, port: u16) -> Result<Vec<SocketAddr>, AddressFault> {
-        let answer = self.inner.lookup.lookup(domain).await;
+        let answer = self.lookup.lookup(domain).await;
         let addresses = answer.map_err(|error| AddressFault::Unknown {
             domain: domain.clone(),
             reason: error.to_string(),
@@ -89,7 +95,7 @@ impl Resolver {
         let mut seen: BTreeSet<IpAddr> = BTreeSet::new();
         let public: Vec<SocketAddr> = addresses
             .into_iter()
-            .filter(|address| is_public(*address) && seen.insert(*address))
+            .filter(|address| (self.rules.is_public)(*address) && seen.insert(*address))
             .take(MAX_ADDRESSES)
             .map(|address| SocketAddr::new(address, port))
             .collect();
@@ -103,24 +109,13 @@ impl Resolver {
                 },
             });
         }
-        Ok(self.release(public))
+        Ok(public)
     }
 
     fn release(&self, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let count = u64::try_from(addresses.len()).unwrap_or(u64::MAX);
-        self.inner.released.fetch_add(count, Ordering::Relaxed);
+        self.released.fetch_add(count, Ordering::Relaxed);
         addresses
-    }
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let resolver = self.clone();
-        Box::pin(async move {
-            let domain: Domain = name.as_str().parse()?;
-            let addresses = resolver.https(&domain).await?;
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
     }
 }
 
@@ -150,7 +145,8 @@ mod tests {
         let answers = answers.iter().map(|answer| answer.to_vec()).collect();
         let table = "fixed.example 127.0.0.2 8443 4433";
         let hosts = HostTable::parse(Path::new("hosts"), table).expect("a table");
-        Resolver::new(hosts, Arc::new(Flipping(Mutex::new(answers))))
+        let lookup = Arc::new(Flipping(Mutex::new(answers)));
+        Resolver::new(hosts, lookup, Rules::default())
     }
 
     fn domain(text: &str) -> Domain {
@@ -162,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flip_after_the_check_changes_nothing() {
+    async fn b2_a_flip_after_the_check_changes_nothing() {
         let resolver = resolver(&[&["1.1.1.1"], &["127.0.0.1"]]);
         let evil = domain("evil.example");
         let dialled = resolver
@@ -175,18 +171,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_http_client_gets_what_was_vetted_from_one_lookup() {
+    async fn b2_what_is_vetted_comes_from_one_lookup() {
         let resolver = resolver(&[&["10.0.0.1", "1.1.1.1", "1.1.1.1", "::1"], &["127.0.0.1"]]);
-        let name = "evil.example".parse().expect("a name");
-        let given = Resolve::resolve(&resolver, name)
-            .await
-            .expect("one is public");
-        assert_eq!(texts(&given.collect::<Vec<_>>()), ["1.1.1.1:0"]);
+        let given = resolver.https(&domain("evil.example")).await;
+        assert_eq!(texts(&given.expect("one is public")), ["1.1.1.1:443"]);
         assert_eq!(resolver.released(), 1);
     }
 
     #[tokio::test]
-    async fn names_that_lead_inside_release_nothing() {
+    async fn b1_names_that_lead_inside_release_nothing() {
         for inside in [
             "127.0.0.1",
             "10.0.0.1",
@@ -220,8 +213,6 @@ mod tests {
             .expect("it is in the table");
         assert_eq!(texts(&quic), ["127.0.0.2:4433"]);
         assert!(resolver.https(&domain("sub.fixed.example")).await.is_err());
-        assert!(resolver.may_end_at(&fixed, https[0]));
-        assert!(!resolver.may_end_at(&elsewhere, https[0]));
     }
 
     #[tokio::test]

@@ -1,8 +1,7 @@
 //! Whom HTTPS trusts: the machine's certificate authorities, and one more where configured.
 //!
 //! The machine's store and not a compiled-in list, because its administrator keeps it current and
-//! adds the organization's own authority there; and the HTTP client brings the reader of it along
-//! anyway. An image without a store names an additional authority.
+//! adds the organization's own authority there. An image without a store names an additional authority.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,7 +84,9 @@ pub(crate) fn tls_config(extra_ca: Option<&ExtraCa>) -> Result<ClientConfig, Set
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| SetupError::Tls(error.to_string()))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 #[cfg(test)]

@@ -241,20 +241,80 @@ mod tests {
     }
 
     #[test]
-    fn web_dids_have_one_form() {
+    fn a11_web_dids_have_one_form() {
         for good in ["did:web:org-a.example", "did:web:a.b.example"] {
             assert_eq!(good.parse::<ServerDid>().expect(good).to_string(), good);
         }
         for bad in [
+            "",
+            "did:web:",
             "did:web:org-a.example:u:alice",
+            "did:web:org-a.example:8443",
             "did:web:org-a.example%3A8443",
+            "did:web:org-a.example%3a443",
             "did:web:ORG.example",
+            "DID:web:org-a.example",
+            "did:WEB:org-a.example",
+            "did:web:org-a.example.",
+            "did:web:org-a.example/",
+            "did:web:org-a.example/did.json",
+            "did:web:org-a.example?versionId=1",
             "did:web:org-a.example#key",
+            "did:web:org-a.example;service=x",
+            "did:web:user@org-a.example",
+            "did:web:user%40org-a.example",
+            "did:web:[::1]",
+            "did:web:fe80::1%25eth0",
+            "did:web:xn--a.example",
+            "did:web:did:web:org-a.example",
+            " did:web:org-a.example",
+            "did:web:org-a.example\n",
             "did:key:z6Mk",
         ] {
             assert!(bad.parse::<ServerDid>().is_err(), "{bad}");
         }
         let user: UserDid = "did:web:org-a.example:u:alice".parse().expect("a user");
         assert_eq!(user.handle().to_string(), "alice@org-a.example");
+        for bad in [
+            "did:web:org-a.example",
+            "did:web:org-a.example:u:",
+            "did:web:org-a.example:u:Alice",
+            "did:web:org-a.example:u:alice:u:bob",
+            "did:web:org-a.example:u:alice:",
+            "did:web:org-a.example:U:alice",
+            "did:web:org-a.example%3A443:u:alice",
+            "did:web:org-a.example::u:alice",
+            "did:web:org-a.example:u:al%69ce",
+            "did:web:org-a.example:u:..",
+        ] {
+            assert!(bad.parse::<UserDid>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a11_account_dids_have_one_form() {
+        let good = vectors("ed25519-x25519.json").remove(0);
+        assert!(good.parse::<AccountDid>().is_ok());
+        let value = good.strip_prefix("did:key:").expect("a did:key");
+        for bad in [
+            String::new(),
+            value.to_owned(),
+            format!("{good}#{value}"),
+            format!("{good}?x"),
+            format!("{good}/"),
+            format!(" {good}"),
+            format!("{good}\n"),
+            good.to_uppercase(),
+            good.to_lowercase(),
+            good.replace("did:key:z", "did:key:Z"),
+            good.replace("did:key:z", "did:key:z1"),
+            good.replace("did:key:z", "did:key:1.1:z"),
+            good.replace("did:key:z", "did:key:f"),
+            good.replace("did:key:z6", "did:key:z"),
+            format!("{good}1"),
+            format!("did:key:z{}", "6".repeat(200)),
+        ] {
+            assert!(bad.parse::<AccountDid>().is_err(), "{bad}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::codec::{decode_exact, encode};
 use crate::did::{AccountDid, DidFault, ServerDid};
 use crate::domain::Domain;
 use crate::handle::Handle;
-use crate::key_document::FederationKey;
+use crate::key_document::key_id;
 use crate::keys::PublicKey;
 use strict_json::parse_strict;
 
@@ -21,6 +21,8 @@ use strict_json::parse_strict;
 pub const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 /// Most federation keys in one document.
 const MAX_KEYS: usize = 8;
+/// The id of an account's root key in the document of its handle.
+const ROOT_ID: &str = "root";
 
 /// Where one of a server's services listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,9 +84,17 @@ pub enum DocumentFault {
         /// Why.
         fault: DidFault,
     },
-    /// One id twice, or too many keys.
-    #[error("the document lists a key id twice, or more than {MAX_KEYS} keys")]
+    /// One id or key twice, or too many keys.
+    #[error("the document lists a key or its id twice, or more than {MAX_KEYS} keys")]
     Keys,
+    /// A key under another id than its own.
+    #[error("the document lists a key as {got}, whose id is {expected}")]
+    KeyId {
+        /// The id that the key has.
+        expected: String,
+        /// The id that it is listed by.
+        got: String,
+    },
     /// The account's statements do not hold together.
     #[error(transparent)]
     Account(#[from] AccountFault),
@@ -118,13 +128,7 @@ impl ServerDocument {
     }
 
     fn method(&self, key: &PublicKey) -> Value {
-        let id = FederationKey {
-            public: *key,
-            from: crate::UnixMillis(0),
-            until: None,
-        }
-        .id();
-        multikey(&self.did.to_string(), &id, key)
+        multikey(&self.did.to_string(), &key_id(key), key)
     }
 
     /// Reads the document of `did`.
@@ -133,7 +137,7 @@ impl ServerDocument {
     /// Anything that is malformed, missing or another's.
     pub fn parse(did: &ServerDid, bytes: &[u8]) -> Result<Self, DocumentFault> {
         let document = parse_document(&did.to_string(), bytes)?;
-        let keys = keys_of(&document)?;
+        let keys = keys_of(&document, key_id)?;
         if keys.is_empty() {
             return Err(DocumentFault::Missing("a federation key of type Multikey"));
         }
@@ -159,7 +163,7 @@ impl UserDocument {
         let handle = &account.home.handle;
         let did = handle.did().to_string();
         let key = account.claim.account.root_key();
-        let method = multikey(&did, "root", key);
+        let method = multikey(&did, ROOT_ID, key);
         let id = &method["id"];
         let document = json!({
             "@context": CONTEXT,
@@ -191,7 +195,7 @@ impl UserDocument {
             .ok_or(DocumentFault::Missing("the service #account with a claim"))?;
         let claim: AccountClaim = decode_exact("account claim", &claim_bytes)
             .map_err(|fault| DocumentFault::Malformed(fault.to_string()))?;
-        let named = keys_of(&document)?;
+        let named = keys_of(&document, |_| ROOT_ID.to_owned())?;
         if named != [*claim.account.root_key()] {
             return Err(DocumentFault::Missing(
                 "the account's root key as its only key",
@@ -243,14 +247,13 @@ fn parse_document(did: &str, bytes: &[u8]) -> Result<Document, DocumentFault> {
 }
 
 /// The document's keys; every verification method must be a well-formed Ed25519 Multikey of the
-/// document's own subject.
-fn keys_of(document: &Document) -> Result<Vec<PublicKey>, DocumentFault> {
+/// document's own subject, under the id that `id_of` gives to its key.
+fn keys_of(
+    document: &Document,
+    id_of: impl Fn(&PublicKey) -> String,
+) -> Result<Vec<PublicKey>, DocumentFault> {
     let methods = &document.verification_method;
-    let twice = methods
-        .iter()
-        .enumerate()
-        .any(|(i, a)| methods[..i].iter().any(|b| a.id == b.id));
-    if twice || methods.len() > MAX_KEYS {
+    if methods.len() > MAX_KEYS {
         return Err(DocumentFault::Keys);
     }
     let mut keys = Vec::with_capacity(methods.len());
@@ -265,14 +268,21 @@ fn keys_of(document: &Document) -> Result<Vec<PublicKey>, DocumentFault> {
                 "type Multikey, its own DID as controller and publicKeyMultibase on every key",
             ));
         };
-        let key: AccountDid =
-            format!("did:key:{multibase}")
-                .parse()
-                .map_err(|fault| DocumentFault::Key {
-                    id: method.id.as_str().chars().take(300).collect(),
-                    fault,
-                })?;
-        keys.push(*key.root_key());
+        let id = method.id.as_str();
+        let shown = || id.chars().take(300).collect();
+        let key: AccountDid = format!("did:key:{multibase}")
+            .parse()
+            .map_err(|fault| DocumentFault::Key { id: shown(), fault })?;
+        let key = *key.root_key();
+        let expected = format!("{}#{}", document.id.as_str(), id_of(&key));
+        if id != expected {
+            let got = shown();
+            return Err(DocumentFault::KeyId { expected, got });
+        }
+        if keys.contains(&key) {
+            return Err(DocumentFault::Keys);
+        }
+        keys.push(key);
     }
     Ok(keys)
 }

@@ -106,34 +106,144 @@ mod tests {
     }
 
     #[test]
-    fn only_canonical_domains_parse() {
-        check("org-a.example", true);
-        check("a.b.c.example", true);
-        check("xn--bcher-kva.example", true);
+    fn a11_only_canonical_domains_parse() {
+        for good in [
+            "org-a.example",
+            "a.b.c.example",
+            "1.example",
+            "a--b.c-d.example",
+            "xn--bcher-kva.example",
+            "xn--fiqs8s.xn--fiqs8s",
+        ] {
+            check(good, true);
+        }
+        check(&format!("{}.example", "a".repeat(63)), true);
+        check(&format!("{}.example", "a".repeat(64)), false);
+        check(&format!("{}example", "a.".repeat(123)), true);
+        check(&format!("{}example", "a.".repeat(124)), false);
+    }
+
+    #[test]
+    fn a11_every_other_spelling_is_refused() {
         for bad in [
+            // Trailing, leading and doubled dots; one label; nothing.
             "",
-            "localhost",
-            "Org-a.example",
+            ".",
             "org-a.example.",
+            "org-a.example..",
+            ".org-a.example",
             "org..example",
+            "localhost",
+            // Upper case, also outside of ASCII, and what lower-casing turns into ASCII.
+            "Org-a.example",
+            "org-a.EXAMPLE",
+            "org-a.e\u{212a}ample",
+            // Hyphens where no label has them.
             "-a.example",
             "a-.example",
+            "ab--c.example",
+            // Names in their U-label form, full-width forms and other dots.
+            "b\u{fc}cher.example",
+            "\u{ff4f}rg.example",
+            "org-a\u{3002}example",
+            "org-a\u{ff0e}example",
+            "org\u{200b}.example",
+            "org\u{ad}.example",
+            // What is written after a host.
+            "org.example:443",
+            "org.example%3A443",
+            "org.example/",
+            "org.example/x",
+            "org.example\\x",
+            "org.example?x",
+            "org.example#x",
+            "org.example%2e",
+            "org%2eexample",
+            // What is written before a host.
+            "user@org.example",
+            "user:secret@org.example",
+            "//org.example",
+            "https://org.example",
+            "did:web:org.example",
+            // IP addresses in all their spellings, with zones.
             "127.0.0.1",
+            "127.1",
             "0x7f.1",
+            "a.0x7f",
             "2130706433",
             "[::1]",
-            "org.example:443",
-            "user@org.example",
-            "org.example/x",
-            "org.example%2e",
-            "bücher.example",
-            "xn--a.example",
+            "::1",
             "fe80::1%eth0",
+            "[fe80::1%25eth0]",
+            // What shells, headers and logs read as more than a character.
             "a b.example",
+            " org-a.example",
+            "org-a.example ",
+            "org-a.example\n",
+            "org-a.example\0",
+            "org-a.example\t",
+            "org_a.example",
+            "*.example",
         ] {
             check(bad, false);
         }
-        check(&format!("{}.example", "a".repeat(64)), false);
-        check(&format!("{}example", "a.".repeat(130)), false);
+    }
+
+    #[test]
+    fn a11_masks_of_internationalized_names_are_refused() {
+        for bad in [
+            // No Punycode, of ASCII only, of nothing, in upper case, hyphens at its end.
+            "xn--a.example",
+            "xn--org-a-.example",
+            "xn--.example",
+            "XN--bcher-kva.example",
+            "xn--bcher-kvA.example",
+            "xn--a-.example",
+            "xn--a--.example",
+            // Of characters that are mapped, ignored or nowhere valid: an upper-case B, full-width a, a
+            // soft hyphen, the Kelvin sign, a joiner, a leading accent, one dot leader.
+            "xn--Bcher-kva.example",
+            "xn--mi7c.example",
+            "xn--org-a-2ha.example",
+            "xn--62g.example",
+            "xn--ab-m1t.example",
+            "xn--a-wbb.example",
+            "xn--orga-ic7a.example",
+            "xn--tsh.example",
+            "org-a.xn--example-",
+            // The prefix stands for a label, and other prefixes are reserved (RFC 5890 §2.3.1).
+            "xx--bcher-kva.example",
+            "xn--xn--bcher-kva-.example",
+        ] {
+            check(bad, false);
+        }
+    }
+
+    #[test]
+    fn a11_a_domain_with_another_as_its_beginning_or_end_is_another() {
+        let domain = |text: &str| text.parse::<Domain>().expect(text);
+        let org = domain("org-a.example");
+        for other in [
+            "org-a.example.evil",
+            "org-a.example-evil.org",
+            "evil-org-a.example",
+            "evil.org-a.example",
+            "org-a.examples",
+            "rg-a.example",
+        ] {
+            assert_ne!(domain(other), org);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a11_what_parses_prints_back_and_is_its_own_lower_case(
+            text in "[a-cA-C0-2xn._:@/%-]{1,24}"
+        ) {
+            if let Ok(domain) = text.parse::<Domain>() {
+                proptest::prop_assert_eq!(domain.to_string(), text.clone());
+                proptest::prop_assert_eq!(text.to_lowercase(), text);
+            }
+        }
     }
 }

@@ -145,19 +145,47 @@ mod tests {
     }
 
     #[test]
-    fn only_canonical_handles_parse() {
+    fn a11_only_canonical_handles_parse() {
         check("alice@org-a.example", true);
         check("a.b_c-9@org-a.example", true);
+        check(&format!("{}@org-a.example", "a".repeat(64)), true);
+        check(&format!("{}@org-a.example", "a".repeat(65)), false);
         for bad in [
+            "",
+            "@",
             "alice",
             "@org-a.example",
+            "alice@",
             "Alice@org-a.example",
             "alice@org-a.example@org-b.example",
+            "alice@@org-a.example",
+            "@alice@org-a.example",
             ".alice@org-a.example",
+            "alice.@org-a.example",
             "..@org-a.example",
+            "-a@org-a.example",
+            "a_@org-a.example",
             "al/ice@org-a.example",
-            "alice@",
+            "al\\ice@org-a.example",
+            "al%2fice@org-a.example",
+            "al:ice@org-a.example",
+            "al+ice@org-a.example",
             "al ice@org-a.example",
+            " alice@org-a.example",
+            "alice@org-a.example ",
+            "alice\n@org-a.example",
+            "al\0ice@org-a.example",
+            "\u{430}lice@org-a.example",
+            "al\u{200d}ice@org-a.example",
+            "ali\u{301}ce@org-a.example",
+            "\"alice\"@org-a.example",
+            "alice@org-a.example.",
+            "alice@ORG-A.example",
+            "alice@org-a.example:443",
+            "alice@org-a.example/x",
+            "alice@[::1]",
+            "alice@127.0.0.1",
+            "alice@xn--a.example",
         ] {
             check(bad, false);
         }

@@ -2,11 +2,11 @@
 
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize};
 
-use crate::device::{Device, DeviceRole, sign_statement};
+use crate::device::{Device, DeviceRole, sign_statement, verify_statement};
 use crate::did::{AccountDid, ServerDid};
 use crate::handle::Handle;
 use crate::keys::SigningKey;
-use crate::signed::{Audience, Kind, Signed, SignedBody, SignedFault, Verified};
+use crate::signed::{Kind, Signed, SignedBody, SignedFault, Verified};
 use crate::time::UnixMillis;
 
 /// Where an account lives; moving house is the same record with `seq` + 1.
@@ -79,7 +79,7 @@ pub fn verify_home_record<'a>(
         .chain(managers)
         .find(|key| record.names_key(key))
         .ok_or(HomeRecordFault::Signer)?;
-    let verified = record.verify(&key, &Audience::Public)?;
+    let verified = verify_statement(record, account, &key)?;
     if verified.body().account != *account {
         return Err(HomeRecordFault::OtherAccount);
     }

@@ -197,7 +197,7 @@ mod tests {
     /// refuses all of its edge cases but the one whose key and signature are of mixed order in a way
     /// that the cofactorless equation accepts (case 3).
     #[test]
-    fn speccheck_cases_have_one_verdict() {
+    fn a5_speccheck_cases_have_one_verdict() {
         let path = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../testdata/ed25519/speccheck-cases.json"

@@ -20,6 +20,7 @@ mod domain;
 mod handle;
 mod home;
 mod key_document;
+mod key_pin;
 mod keys;
 mod recovery;
 mod signed;
@@ -43,6 +44,7 @@ pub use key_document::{
     Endpoint, FederationKey, KEY_DOCUMENT_LIFETIME_MS, KeyDocument, KeyDocumentFault,
     verify_key_document,
 };
+pub use key_pin::{Judged, KeyPin, KeyPinFault, Named};
 pub use keys::{KeyFault, PublicKey, Signature, SigningKey};
 pub use recovery::{RecoveryFault, RecoveryWords, RootKey};
 pub use signed::{

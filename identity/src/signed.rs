@@ -4,6 +4,8 @@
 //! created ‖ expires ‖ SHA-256(body). The header's bytes and the body's bytes are kept as they were
 //! received and are what is verified; nothing is ever serialised again for verification.
 
+mod fault;
+
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -11,8 +13,10 @@ use sha2::{Digest, Sha256};
 use tls_codec::{Deserialize, Serialize, TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 
 use crate::codec::{CodecFault, decode_exact, encode};
-use crate::keys::{KeyFault, PublicKey, Signature, SigningKey};
+use crate::keys::{PublicKey, Signature, SigningKey};
 use crate::time::UnixMillis;
+
+pub use fault::SignedFault;
 
 /// Separates our signatures from every other protocol's.
 const LABEL: &[u8] = b"entente signed object";
@@ -119,52 +123,6 @@ pub struct Verified<T> {
     body: T,
     context: SigningContext,
     signer: PublicKey,
-}
-
-/// Why a claim is not a fact.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SignedFault {
-    /// The bytes are no signed object.
-    #[error(transparent)]
-    Codec(#[from] CodecFault),
-    /// Another version or algorithm than is accepted.
-    #[error("{what}: version {version}, algorithm {alg:#06x} is not accepted")]
-    Algorithm {
-        /// The type that was being verified.
-        what: &'static str,
-        /// The version that came.
-        version: u8,
-        /// The algorithm that came.
-        alg: u16,
-    },
-    /// A signature on another kind of statement.
-    #[error("{what}: the signature is on a {got:?}")]
-    WrongKind {
-        /// The type that was being verified.
-        what: &'static str,
-        /// The kind that the header names.
-        got: Kind,
-    },
-    /// Signed by another key than the expected one.
-    #[error("{0}: signed by another key than the expected one")]
-    WrongKey(&'static str),
-    /// The body is not the one that was signed.
-    #[error("{0}: the body is not the one that was signed")]
-    BodyHash(&'static str),
-    /// Meant for somebody else.
-    #[error("{0}: meant for another audience")]
-    WrongAudience(&'static str),
-    /// Past its end, or from a future beyond the clock tolerance.
-    #[error("{0}: expired, or from the future; check both clocks")]
-    NotCurrent(&'static str),
-    /// The signature does not verify.
-    #[error("{what}: {fault}")]
-    Signature {
-        /// The type that was being verified.
-        what: &'static str,
-        /// Why.
-        fault: KeyFault,
-    },
 }
 
 impl<T: SignedBody> Signed<T> {
@@ -329,6 +287,25 @@ impl<T: SignedBody> Verified<T> {
         &self.signer
     }
 
+    /// Checks that the header names the signer by its own names, so that nobody who goes by names
+    /// alone takes the statement for another's.
+    ///
+    /// # Errors
+    /// [`SignedFault::Misnamed`] if origin or key id are others.
+    pub fn named(self, origin: &str, key_id: &str) -> Result<Self, SignedFault> {
+        let misnamed = |name| SignedFault::Misnamed {
+            what: T::NAME,
+            name,
+        };
+        if self.context.origin != origin {
+            return Err(misnamed("origin"));
+        }
+        if self.context.key_id != key_id {
+            return Err(misnamed("key id"));
+        }
+        Ok(self)
+    }
+
     /// Checks that the statement is current: for calls, greetings and tickets, not for history.
     ///
     /// # Errors
@@ -401,3 +378,6 @@ impl<T> Deserialize for Signed<T> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

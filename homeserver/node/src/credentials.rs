@@ -1,8 +1,8 @@
 //! Who this server is to others: its key, its key document, its DID document.
 //!
-//! The hash of the first key document names the chain for ever, so that document is kept as it was
-//! signed. What others see is issued anew from it at start and every day, as one issue counts for
-//! seven days.
+//! The chain hash of the first key document names the chain for ever and is the same for each of its
+//! issues. What others see is issued anew from the first at start and every day, as one issue counts
+//! for seven days.
 
 use entente_identity::{
     Endpoint, FederationKey, KeyDocument, KeyDocumentFault, PublicKey, ServerDid, ServerDocument,
@@ -107,8 +107,8 @@ impl Credentials {
         Ok(Self {
             did: did.clone(),
             key,
+            first_hash: first.chain_hash(),
             first,
-            first_hash: signed.hash(),
         })
     }
 

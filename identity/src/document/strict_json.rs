@@ -1,4 +1,5 @@
-//! JSON read strictly: nesting bounded, no member twice, nothing after the value.
+//! JSON read strictly: nesting bounded, no member twice, nothing after the value, and no number but
+//! integers of 64 bits, as parsers read others differently (RFC 7493 §2.2).
 
 use std::fmt;
 
@@ -7,6 +8,10 @@ use serde_json::{Map, Value};
 
 /// Deepest nesting accepted.
 const MAX_DEPTH: usize = 32;
+
+/// How serde_json passes on numbers that are no integers of 64 bits; written out as a member's name, it
+/// would turn an object into a number.
+const PRIVATE_NAMES: &str = "$serde_json::private::";
 
 /// Reads one JSON value that fills `bytes`.
 pub(super) fn parse_strict(bytes: &[u8]) -> Result<Value, serde_json::Error> {
@@ -62,8 +67,8 @@ impl<'de> Visitor<'de> for Strict {
         Ok(value.into())
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Value, E> {
+        Err(not_an_integer())
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
@@ -81,6 +86,9 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
         while let Some(name) = map.next_key::<String>()? {
+            if name.starts_with(PRIVATE_NAMES) {
+                return Err(not_an_integer());
+            }
             let value = map.next_value_seed(self.deeper()?)?;
             if members.insert(name.clone(), value).is_some() {
                 return Err(A::Error::custom(format!("member `{name}` stands twice")));
@@ -88,4 +96,8 @@ impl<'de> Visitor<'de> for Strict {
         }
         Ok(Value::Object(members))
     }
+}
+
+fn not_an_integer<E: Error>() -> E {
+    E::custom("a number that is no integer of 64 bits")
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use entente_discovery::HostTable;
 use entente_identity::Domain;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
@@ -15,6 +14,8 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+
+use super::HostTable;
 
 /// A certificate authority of one test.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -29,8 +30,8 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 enum Body {
     Whole(Vec<u8>),
-    Endless,
-    Dripping,
+    /// The same again and again, each after a pause.
+    Repeated(Vec<u8>, Duration),
     Silence,
 }
 
@@ -44,6 +45,7 @@ pub struct Organization {
 #[derive(Default)]
 struct Seen {
     connections: AtomicUsize,
+    bytes_sent: AtomicUsize,
     last_path: Mutex<String>,
 }
 
@@ -89,6 +91,21 @@ impl Answer {
         }
     }
 
+    pub fn bytes(body: &[u8]) -> Self {
+        let length = body.len();
+        Self {
+            head: format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"),
+            body: Body::Whole(body.to_vec()),
+        }
+    }
+
+    pub fn raw(text: &str) -> Self {
+        Self {
+            head: text.to_owned(),
+            body: Body::Whole(Vec::new()),
+        }
+    }
+
     pub fn chunked(pieces: &[&str]) -> Self {
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
         let chunk = |piece: &&str| format!("{:x}\r\n{piece}\r\n", piece.len());
@@ -115,17 +132,19 @@ impl Answer {
         }
     }
 
-    pub fn endless() -> Self {
+    /// Sends `head`, then `piece` as fast and as long as the client takes it.
+    pub fn flood(head: &str, piece: &str) -> Self {
         Self {
-            head: "HTTP/1.1 200 OK\r\n\r\n".to_owned(),
-            body: Body::Endless,
+            head: head.to_owned(),
+            body: Body::Repeated(piece.repeat(4096 / piece.len() + 1).into(), Duration::ZERO),
         }
     }
 
-    pub fn dripping() -> Self {
+    /// Sends `head`, then one byte per second.
+    pub fn dripping(head: &str) -> Self {
         Self {
-            head: "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n".to_owned(),
-            body: Body::Dripping,
+            head: head.to_owned(),
+            body: Body::Repeated(b"x".to_vec(), Duration::from_secs(1)),
         }
     }
 
@@ -142,6 +161,34 @@ impl Organization {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("a port");
+        Self::start_on(listener, domain, authority, answer)
+    }
+
+    /// A server that accepts and then says nothing at all.
+    pub async fn start_mute(domain: &Domain) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a port");
+        let address = listener.local_addr().expect("it is bound");
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((socket, _)) = listener.accept().await {
+                held.push(socket);
+            }
+        });
+        Self {
+            domain: domain.clone(),
+            address,
+            seen: Arc::default(),
+        }
+    }
+
+    pub fn start_on(
+        listener: TcpListener,
+        domain: &Domain,
+        authority: &Authority,
+        answer: Answer,
+    ) -> Self {
         let address = listener.local_addr().expect("it is bound");
         let acceptor = TlsAcceptor::from(Arc::new(authority.server_config(domain)));
         let seen = Arc::new(Seen::default());
@@ -163,6 +210,15 @@ impl Organization {
             address,
             seen,
         }
+    }
+
+    /// How many bytes of answers the client's side has taken, buffers included.
+    pub fn bytes_sent(&self) -> usize {
+        self.seen.bytes_sent.load(Ordering::SeqCst)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// How many connections have been accepted, TLS or not.
@@ -212,13 +268,13 @@ async fn serve(
     stream.write_all(answer.head.as_bytes()).await.ok()?;
     match answer.body {
         Body::Whole(bytes) => stream.write_all(&bytes).await.ok()?,
-        Body::Endless => loop {
-            stream.write_all(&[b'x'; 4096]).await.ok()?;
-        },
-        Body::Dripping => loop {
-            stream.write_all(b" ").await.ok()?;
+        Body::Repeated(piece, pause) => loop {
+            stream.write_all(&piece).await.ok()?;
             stream.flush().await.ok()?;
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            seen.bytes_sent.fetch_add(piece.len(), Ordering::SeqCst);
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
         },
         Body::Silence => {
             stream.flush().await.ok()?;

@@ -1,21 +1,23 @@
-//! SafeClient against a real HTTPS server that misbehaves (adversaries: discovery).
+//! SafeClient against a real HTTPS server that misbehaves (adversaries B1 to B4).
 
+mod bounds;
+mod names;
 mod organization;
+mod trace;
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use entente_discovery::{
-    AddressFault, DocumentError, DocumentUrl, ExtraCa, FetchError, LookupAnswer, MAX_BODY_BYTES,
-    MAX_FETCH_MS, NameLookup, Options, SafeClient,
+    DocumentError, DocumentUrl, ExtraCa, FetchError, HostTable, LookupAnswer, NameLookup, Options,
+    SafeClient,
 };
 use entente_identity::{
-    AccountClaim, AccountDid, Device, DeviceId, DeviceRole, Domain, Handle, HomeRecord,
-    HpkePublicKey, ServerDid, ServerDocument, ServiceEndpoint, SigningKey, UnixMillis,
-    UserDocument, first_device_list,
+    AccountClaim, AccountDid, Device, DeviceId, DeviceRole, Domain, FederationKey, Handle,
+    HomeRecord, HpkePublicKey, KeyDocument, KeyPin, ServerDid, ServerDocument, ServiceEndpoint,
+    SigningKey, UnixMillis, UserDocument, first_device_list,
 };
 use organization::{Answer, Authority, Organization};
 
@@ -66,78 +68,6 @@ async fn check(answer: Answer, expected: Result<&[u8], FetchError>) {
     assert_eq!(organization.connections(), 1, "one fetch is one connection");
 }
 
-#[tokio::test]
-async fn a_plain_answer_is_handed_over_as_it_came() {
-    check(Answer::ok("{ \"id\" : 1 }"), Ok(b"{ \"id\" : 1 }")).await;
-    let widest = format!("\"{}\"", "x".repeat(MAX_BODY_BYTES - 2));
-    check(Answer::ok(&widest), Ok(widest.as_bytes())).await;
-    check(Answer::chunked(&["[1,", "2]"]), Ok(b"[1,2]")).await;
-}
-
-#[tokio::test]
-async fn a_redirect_is_not_followed() {
-    for status in [301, 302, 303, 307, 308] {
-        let elsewhere = "location: https://org-a.example/elsewhere.json\r\n";
-        check(
-            Answer::status(status, elsewhere),
-            Err(FetchError::Status(status)),
-        )
-        .await;
-    }
-    check(Answer::status(404, ""), Err(FetchError::Status(404))).await;
-    check(Answer::status(204, ""), Err(FetchError::Status(204))).await;
-}
-
-#[tokio::test]
-async fn a_body_beyond_64_kib_is_refused_announced_or_not() {
-    let large = "x".repeat(MAX_BODY_BYTES + 1);
-    check(Answer::ok(&large), Err(FetchError::TooLarge)).await;
-    check(Answer::announcing(1 << 30), Err(FetchError::TooLarge)).await;
-    check(Answer::endless(), Err(FetchError::TooLarge)).await;
-}
-
-#[tokio::test]
-async fn a_byte_per_second_ends_at_the_deadline() {
-    let started = Instant::now();
-    check(Answer::dripping(), Err(FetchError::Slow)).await;
-    let waited_ms = started.elapsed().as_millis();
-    let limit_ms = u128::from(MAX_FETCH_MS);
-    assert!(
-        (limit_ms..limit_ms + 1_500).contains(&waited_ms),
-        "{waited_ms} ms"
-    );
-}
-
-#[tokio::test]
-async fn a_server_that_never_answers_ends_at_the_deadline() {
-    check(Answer::silent(), Err(FetchError::Slow)).await;
-}
-
-#[tokio::test]
-async fn a_compressed_body_is_neither_decoded_nor_handed_over() {
-    for encoding in ["gzip", "br", "deflate", "identity, gzip"] {
-        let header = format!("content-encoding: {encoding}\r\n");
-        check(
-            Answer::ok_with(&header, "\u{1f}\u{8b}bomb"),
-            Err(FetchError::Encoded),
-        )
-        .await;
-    }
-    check(
-        Answer::ok_with("content-encoding: identity\r\n", "{}"),
-        Ok(b"{}"),
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn deep_json_is_refused() {
-    let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
-    check(Answer::ok(&nested(32)), Ok(nested(32).as_bytes())).await;
-    check(Answer::ok(&nested(33)), Err(FetchError::TooDeep)).await;
-    check(Answer::ok(&nested(30_000)), Err(FetchError::TooDeep)).await;
-}
-
 fn unreachable_because(fetched: Result<bytes::Bytes, FetchError>, part_of_reason: &str) {
     match fetched {
         Err(FetchError::Unreachable { reason, .. }) => {
@@ -168,57 +98,7 @@ async fn another_authority_or_name_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_inside_opens_no_socket() {
-    let authority = Authority::new();
-    let organization = Organization::start(&org(), &authority, Answer::ok("{}")).await;
-    for inside in [
-        "127.0.0.1",
-        "10.0.0.1",
-        "172.16.0.1",
-        "192.168.1.1",
-        "169.254.169.254",
-        "100.64.0.1",
-        "0.0.0.0",
-        "::1",
-        "::ffff:127.0.0.1",
-        "fc00::1",
-        "fe80::1",
-        "64:ff9b::7f00:1",
-    ] {
-        let lookup = Always::new(&[inside]);
-        let options = Options {
-            host_table: organization.host_table(),
-            extra_ca: None,
-        };
-        let asked: Arc<Always> = Arc::clone(&lookup);
-        let client = SafeClient::with_lookup(options, lookup).expect("a client");
-        let evil: Domain = "evil.example".parse().expect("a domain");
-        let fetched = client.fetch_json(&DocumentUrl::of_server(&evil)).await;
-        let refused = FetchError::Address(AddressFault::NotPublic { domain: evil });
-        assert_eq!(fetched, Err(refused), "{inside}");
-        assert_eq!(
-            client.addresses_released(),
-            0,
-            "nothing to dial was given out"
-        );
-        assert_eq!(asked.asked.load(Ordering::Relaxed), 1, "one lookup decides");
-    }
-    assert_eq!(organization.connections(), 0);
-}
-
-#[tokio::test]
-async fn a_name_without_an_address_opens_no_socket() {
-    let client = SafeClient::with_lookup(Options::default(), Always::new(&[])).expect("a client");
-    let fetched = client.fetch_json(&DocumentUrl::of_server(&org())).await;
-    assert_eq!(
-        fetched,
-        Err(FetchError::Address(AddressFault::None { domain: org() }))
-    );
-    assert_eq!(client.addresses_released(), 0);
-}
-
-#[tokio::test]
-async fn a_document_is_fetched_and_read() {
+async fn b4_a_document_is_fetched_and_is_its_own_did_s_only() {
     let key = SigningKey::from_seed(&[7; 32]);
     let endpoint = |port| ServiceEndpoint {
         host: org(),
@@ -287,4 +167,38 @@ async fn a_handle_is_fetched_and_confirmed_by_its_account() {
         matches!(refused, Err(DocumentError::Document(_))),
         "a document is its own handle's only"
     );
+}
+
+#[tokio::test]
+async fn a_key_document_is_fetched_and_pinned() {
+    let key = SigningKey::from_seed(&[7; 32]);
+    let now = UnixMillis(1_000_000);
+    let document = KeyDocument {
+        did: ServerDid::new(org()),
+        seq: 0,
+        prev_hash: [0; 32],
+        keys: vec![FederationKey {
+            public: key.public(),
+            from: now,
+            until: None,
+        }],
+        next_key_hash: [8; 32],
+        endpoints: vec![],
+        features: vec![],
+        issued: now,
+    };
+    let signed = document.sign(&key);
+    let authority = Authority::new();
+    let answer = Answer::bytes(&signed.to_bytes());
+    let organization = Organization::start(&org(), &authority, answer).await;
+    let client = client_of(&organization, &authority);
+    let fetched = client.key_document(&org()).await.expect("it is published");
+    assert_eq!(
+        organization.last_path(),
+        "/.well-known/entente-key-document"
+    );
+    assert_eq!(fetched, signed);
+    let did = ServerDid::new(org());
+    let pin = KeyPin::first_contact(&did, &document.chain_hash(), &fetched, now);
+    assert!(pin.expect("its first").live_key(&key.public(), now));
 }
