@@ -20,6 +20,8 @@ enum PeerMethod {
   # Vouched(Calls.Proposal), Calls.Ordered.
   pull @6;
   # Pull, Entries.
+  heads @7;
+  # Heads, HeadsReply.
 }
 
 struct Hello {
@@ -49,6 +51,19 @@ struct Pull {
 struct Entries {
   entries @0 :List(Data);
   # At most 256 entries in their own encoding.
+}
+
+struct Heads {
+  # The newest signed heads of rooms that both sides hold.
+  heads @0 :List(Data);
+  # At most 256 ShownHeads in their own encoding.
+}
+
+struct HeadsReply {
+  heads @0 :List(Data);
+  # At most 256 ShownHeads in their own encoding.
+  proofs @1 :List(Data);
+  # At most 8 Equivocations in their own encoding.
 }
 
 struct Batch {

@@ -77,12 +77,15 @@ impl InStream {
 
 #[cfg(test)]
 mod tests {
+    use entente_identity::SigningKey;
+
     use super::*;
 
     fn check(first: u64, count: usize, expect: Intake) {
         let stream = InStream { epoch: 2, last: 10 };
         let batch = VerifiedBatch {
             origin: "did:web:org-a.example".parse().expect("a DID"),
+            key: SigningKey::from_seed(&[1; 32]).public(),
             stream_epoch: 2,
             first,
             items: vec![Vec::new(); count],

@@ -4,6 +4,7 @@
 //! - [`inbox`]: which items of a batch are new, so that each has its effect exactly once.
 //! - [`hub`]: how the hub puts a room's items in order.
 //! - [`follower`]: how everybody else takes the hub's log over.
+//! - [`heads`]: what another server's signed head says about the log here.
 //! - [`greeting`]: versions, features and stream epochs, settled before anything else is said.
 //! - [`trust`]: with which servers this one deals at all.
 //!
@@ -12,6 +13,7 @@
 mod backoff;
 pub mod follower;
 pub mod greeting;
+pub mod heads;
 pub mod hub;
 pub mod inbox;
 pub mod outbox;

@@ -10,6 +10,7 @@ use entente_groups::{
 use entente_identity::{AccountClaim, AccountDid, DeviceId, ServerDid, Signed, UnixMillis};
 
 use crate::entry::{Entry, Head, Seq};
+use crate::equivocation::{HeadsReply, ShownHead};
 use crate::hello::{Hello, HelloReply, LoginProof};
 
 /// What a client asks its homeserver.
@@ -78,6 +79,8 @@ pub enum PeerRequest {
     Propose(Vouched<Proposal>),
     /// Asks for entries of a room's log that are missing here.
     Pull(Pull),
+    /// Shows the newest signed heads of rooms that both hold, so that two histories are noticed.
+    Heads(Vec<ShownHead>),
 }
 
 /// The reply to a [`PeerRequest`], variant by variant.
@@ -95,6 +98,8 @@ pub enum PeerResponse {
     Ordered(Ordered),
     /// To `Pull`.
     Entries(Vec<Entry>),
+    /// To `Heads`.
+    Heads(HeadsReply),
 }
 
 /// A request that belongs to the hub of a room, with the hub's name.

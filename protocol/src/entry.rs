@@ -163,10 +163,10 @@ pub enum ChainFault {
 }
 
 impl Seq {
-    /// The position after this one.
+    /// The position after this one. The last one of all has none after it: a log cannot go on there.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 }
 
@@ -208,7 +208,7 @@ impl Entry {
     /// See [`ChainFault`].
     pub fn extends(&self, head: &Head) -> Result<(), ChainFault> {
         let header = &self.header;
-        if header.seq != head.seq.next() {
+        if header.seq <= head.seq || header.seq != head.seq.next() {
             return Err(ChainFault::Gap {
                 expected: head.seq.next(),
                 got: header.seq,

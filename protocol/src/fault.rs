@@ -142,6 +142,8 @@ fault_codes! {
     NotHub = 29, "not-hub", Caller, false;
     /// The chunk or tree is not kept any more; ask for a fresh GroupInfo.
     Gone = 30, "gone", Caller, true;
+    /// The room's hub showed two histories; nothing goes on until an administrator moves the room.
+    RoomFrozen = 31, "room-frozen", Peer, false;
     /// The other organization's server cannot be reached.
     PeerUnreachable = 40, "peer-unreachable", Peer, true;
     /// The other organization's server refuses to talk to this one.

@@ -8,6 +8,7 @@ use entente_identity::{AccountDid, DeviceId, ServerDid, UnixMillis};
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 
 use crate::entry::{Entry, Head, Seq, Term};
+use crate::equivocation::Equivocation;
 use crate::fault::{Fault, FaultCode};
 
 /// An encrypted message for a room.
@@ -123,6 +124,9 @@ pub enum DeviceItem {
     /// The hub of a room did not take a stored message.
     #[tls_codec(discriminant = 3)]
     Refused(RefusedItem),
+    /// The hub of a room of the device showed two histories.
+    #[tls_codec(discriminant = 4)]
+    Equivocation(Equivocation),
 }
 
 /// A Welcome, on its way to the device whose KeyPackage was claimed.

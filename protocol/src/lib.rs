@@ -9,6 +9,7 @@
 //! - [`relay`]: items, signed batches and acknowledgements of the *relay* flow between servers.
 //! - [`hello`]: how two servers greet, and how a device logs in, bound to the TLS connection.
 //! - [`entry`]: one item of a room's log and the hash chain; [`checkpoint`]: the hub's signature on heads.
+//! - [`equivocation`]: heads that servers compare, and the proof that a hub signed two histories.
 //! - [`content`]: what a message says (MIMI content); only clients ever read it.
 //! - [`fault`]: every way to say no, with a stable code; [`limits`]: every bound that both sides know.
 //!
@@ -19,6 +20,7 @@ pub mod call;
 pub mod checkpoint;
 pub mod content;
 pub mod entry;
+pub mod equivocation;
 pub mod fault;
 pub mod flow;
 pub mod hello;

@@ -40,6 +40,10 @@ pub const MAX_KEY_PACKAGES_PER_CALL: usize = 100;
 pub const MAX_PAGE_ENTRIES: usize = 256;
 /// Most bytes in one page of a pull or a sync, unless it holds a single entry.
 pub const MAX_PAGE_BYTES: usize = 1024 * 1024;
+/// Most heads in one exchange between servers.
+pub const MAX_SHOWN_HEADS: usize = 256;
+/// Most proofs of two histories in one exchange between servers.
+pub const MAX_SHOWN_PROOFS: usize = 8;
 /// Most rooms in one sync request.
 pub const MAX_SYNC_ROOMS: usize = 10_000;
 /// How long a call may take.

@@ -103,6 +103,8 @@ pub struct Batch {
 pub struct VerifiedBatch {
     /// The sender.
     pub origin: ServerDid,
+    /// The key with which it signed.
+    pub key: PublicKey,
     /// The sender's stream epoch.
     pub stream_epoch: u64,
     /// The number of the first item.
@@ -224,6 +226,7 @@ impl Batch {
         }
         Ok(VerifiedBatch {
             origin: origin.clone(),
+            key: *key,
             stream_epoch: head.stream_epoch,
             first: head.first,
             items: self.items,

@@ -7,8 +7,8 @@ use entente_protocol::entry::{Entry, Seq};
 use entente_protocol::flow::DeviceItem;
 
 use crate::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
-    PendingRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow,
+    PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 
 /// One write. Closed on purpose: a new variant fails to compile in every store until it is handled.
@@ -79,6 +79,12 @@ pub enum Change {
     },
     /// Inserts or replaces a peer.
     PutPeer(PeerRow),
+    /// Inserts or replaces what is pinned of another server's keys.
+    PutPin(PinRow),
+    /// Forgets what is pinned of another server's keys.
+    DropPin(ServerDid),
+    /// Keeps the proof of a hub's two histories, unless there is one of that room.
+    PutEquivocation(Box<EquivocationRow>),
     /// Owes a peer an item; the number is free.
     Owe {
         /// The peer.

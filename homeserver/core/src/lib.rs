@@ -8,6 +8,7 @@
 //! - [`submit`], [`commit`], [`propose`], [`create_room`]: what becomes an entry of a room's log.
 //! - [`group_info`]: what a member or invitee may see of a room's group.
 //! - [`group_rows`]: how the rows of a room's group change, and how a past epoch is read back.
+//! - [`equivocation`]: a hub that showed two histories.
 //! - [`receive`]: the items that peers hand over; [`acknowledge`]: what their acknowledgements end.
 //! - [`register`], [`key_packages`], [`invite`], [`login`]: accounts and their devices.
 //!
@@ -17,6 +18,7 @@ pub mod acknowledge;
 pub mod change;
 pub mod commit;
 pub mod create_room;
+pub mod equivocation;
 pub mod group_info;
 pub mod group_rows;
 pub mod invite;

@@ -12,6 +12,7 @@ use entente_protocol::relay::{Item, RelayedSubmission, SubmissionRefusal, Waterm
 
 use crate::change::{Change, Decision, Effect, Owed};
 use crate::commit::{member_row, welcome_here};
+use crate::equivocation::Standing;
 use crate::rows::{DeviceRow, KeyPackageRow, PendingRow, RoomRow};
 
 /// What became of an item.
@@ -67,6 +68,8 @@ pub struct KnownRoom<'a> {
     pub has_members: bool,
     /// The entry's message, if it is a local one that waits for the hub.
     pub pending: Option<&'a PendingRow>,
+    /// Whether the room's hub showed two histories.
+    pub standing: Standing,
 }
 
 /// Judges an entry of a hub's log.
@@ -77,6 +80,10 @@ pub fn entry(
     known: KnownRoom<'_>,
     entry: &Entry,
 ) -> Decision<Received> {
+    if known.standing == Standing::Frozen {
+        let reason = "the room is frozen: its hub showed two histories".to_owned();
+        return Decision::reply(Received::Dropped(reason));
+    }
     let roster = match roster_of(entry) {
         Ok(roster) => roster,
         Err(fault) => return Decision::reply(Received::Dropped(fault.to_string())),

@@ -2,8 +2,11 @@
 
 use entente_federation::inbox::InStream;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, MessageId, RoomId, Suite};
-use entente_identity::{AccountClaim, AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis};
+use entente_identity::{
+    AccountClaim, AccountDid, DeviceId, KeyPin, LocalPart, ServerDid, UnixMillis,
+};
 use entente_protocol::entry::{Head, Seq};
+use entente_protocol::equivocation::Equivocation;
 use entente_protocol::flow::{DeviceItem, Submission};
 
 /// An account at home here. Key: the account; its name is unique too.
@@ -146,6 +149,26 @@ impl PeerRow {
             incoming: InStream::default(),
         }
     }
+}
+
+/// What is pinned of another server's chain of keys. Key: the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinRow {
+    /// The pinned chain; it names the server.
+    pub pin: KeyPin,
+    /// When it was first pinned.
+    pub since: UnixMillis,
+}
+
+/// A room whose hub showed two histories: it stands still. Key: the room; the first proof stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EquivocationRow {
+    /// The room.
+    pub room: RoomId,
+    /// When it was noticed here.
+    pub time: UnixMillis,
+    /// Both histories, as the hub signed them.
+    pub proof: Equivocation,
 }
 
 /// A message of a local device that the room's hub, elsewhere, has not ordered yet. Key: room and

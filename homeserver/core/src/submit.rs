@@ -13,6 +13,7 @@ use entente_protocol::flow::Submission;
 use entente_protocol::relay::{Item, RelayedSubmission};
 
 use crate::change::{Change, Decision, Effect, Owed};
+use crate::equivocation::Standing;
 use crate::order::append;
 use crate::rows::{MemberRow, PendingRow, RoomRow};
 
@@ -36,6 +37,8 @@ pub struct Known<'a> {
     pub ordered: Option<Ordered>,
     /// Whether it waits for its hub already.
     pub pending: bool,
+    /// Whether the room's hub showed two histories.
+    pub standing: Standing,
 }
 
 /// Judges a message of a device that is logged in here.
@@ -57,6 +60,9 @@ pub fn submit(
     }
     let room = known.room.ok_or(FaultCode::NoSuchRoom)?;
     let member = current(known.member)?;
+    if known.standing == Standing::Frozen {
+        return Err(FaultCode::RoomFrozen);
+    }
     if room.hub == *me {
         let decision = order(room, member.leaf, me, submission, now)?;
         return Ok(decision.map(Submitted::Ordered));
@@ -80,10 +86,10 @@ pub fn relayed(
         return Ok(Decision::reply(ordered));
     }
     let room = known.room.ok_or(FaultCode::NoSuchRoom)?;
+    let member = current(known.member)?;
     if room.hub != *me {
         return Err(FaultCode::NotHub);
     }
-    let member = current(known.member)?;
     if member.home != *from {
         return Err(FaultCode::NotMember);
     }
@@ -91,9 +97,13 @@ pub fn relayed(
 }
 
 fn current(member: Option<&MemberRow>) -> Result<&MemberRow, FaultCode> {
-    member
-        .filter(|member| member.left.is_none())
-        .ok_or(FaultCode::NotMember)
+    // Who never was a member does not learn that the room exists.
+    let member = member.ok_or(FaultCode::NoSuchRoom)?;
+    if member.left.is_none() {
+        Ok(member)
+    } else {
+        Err(FaultCode::NotMember)
+    }
 }
 
 fn order(

@@ -6,11 +6,12 @@ use entente_homeserver_core::create_room::CheckedRoom;
 use entente_homeserver_core::propose::CheckedProposal;
 use entente_homeserver_core::rows::PeerRow;
 use entente_homeserver_core::submit::Submitted;
-use entente_identity::{AccountDid, DeviceId, ServerDid};
+use entente_identity::{AccountDid, DeviceId, KeyPin, ServerDid};
 use entente_protocol::call::{
     ClaimedKeyPackage, Ordered, PublishKeyPackages, Register, SealedInvite,
 };
 use entente_protocol::entry::{Entry, Head};
+use entente_protocol::equivocation::{Equivocation, Shown};
 use entente_protocol::flow::Submission;
 use entente_protocol::relay::{RelayReply, VerifiedBatch};
 
@@ -105,6 +106,17 @@ pub enum Command {
         peer: ServerDid,
         /// The new stream epoch.
         stream_epoch: u64,
+    },
+    /// What is pinned of another server's keys, at first contact or after a renewal. Answer: `Done`.
+    Pin(Box<KeyPin>),
+    /// An administrator lets go of what is pinned of another server's keys. Answer: `Done`.
+    DropPin(ServerDid),
+    /// A room's hub showed two histories; the proof was verified with the hub's key. Answer: `Done`.
+    Freeze {
+        /// The proof.
+        proof: Box<Equivocation>,
+        /// What it shows.
+        shown: Shown,
     },
     /// Entries that were pulled from a room's hub. Answer: `Repaired`.
     Repair {

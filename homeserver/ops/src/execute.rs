@@ -110,6 +110,9 @@ async fn dispatch(
         Command::BeginEpoch { peer, stream_epoch } => {
             write::begin_epoch::run(work, peer, stream_epoch).await
         }
+        Command::Pin(pin) => write::pin::put(work, *pin).await,
+        Command::DropPin(server) => write::pin::drop(work, server).await,
+        Command::Freeze { proof, shown } => write::freeze::run(work, *proof, shown).await,
         Command::Repair {
             room,
             from,

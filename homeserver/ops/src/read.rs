@@ -4,6 +4,7 @@
 //! which compares what was read with what is.
 
 pub mod group;
+pub mod heads;
 pub mod login;
 pub mod outbox;
 pub mod pull;

@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use entente_groups::{Epoch, KeyPackageRef, MessageId, RoomId, Suite};
 use entente_homeserver_core::Change;
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
-    PendingRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow,
+    PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, Seq};
+use entente_protocol::equivocation::ShownHead;
 
 /// Why a store did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -142,6 +143,15 @@ pub trait Read: Send {
 
     /// All peers, in ascending order.
     async fn peers(&mut self) -> Result<Vec<PeerRow>, StoreFault>;
+
+    /// What is pinned of a server's keys.
+    async fn pin(&mut self, server: &ServerDid) -> Result<Option<PinRow>, StoreFault>;
+
+    /// The proof that a room's hub showed two histories.
+    async fn equivocation(&mut self, room: &RoomId) -> Result<Option<EquivocationRow>, StoreFault>;
+
+    /// The last entry of a room that its hub signed as a head: its header and the signature.
+    async fn last_attested(&mut self, room: &RoomId) -> Result<Option<ShownHead>, StoreFault>;
 
     /// What is owed to a peer after a number, in order: numbers and the items' bytes, entries taken
     /// from the log. An entry that is owed but not in the log any more is left out.

@@ -7,14 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use entente_groups::{MessageId, RoomId};
+use entente_homeserver_core::equivocation::Standing;
 use entente_homeserver_core::rows::{
     DeviceRow, MemberRow, PeerRow, PendingRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_core::{Change, Decision, Effect, Owed};
-use entente_identity::{AccountDid, DeviceId, ServerDid, UnixMillis};
+use entente_identity::{AccountDid, DeviceId, PublicKey, ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
-use entente_protocol::checkpoint::attest;
-use entente_protocol::entry::Head;
+use entente_protocol::checkpoint::{SeenCheckpoints, attest};
+use entente_protocol::entry::{Entry, Head};
 use entente_protocol::flow::DeviceItem;
 
 use crate::execute::Here;
@@ -30,6 +31,8 @@ pub(crate) struct Work<'a> {
     pub(crate) now: UnixMillis,
     tx: Box<dyn Tx>,
     rooms: BTreeMap<RoomId, Option<RoomRow>>,
+    standings: HashMap<RoomId, Standing>,
+    checkpoints: SeenCheckpoints,
     peers: BTreeMap<ServerDid, PeerRow>,
     devices: HashMap<DeviceKey, Option<DeviceRow>>,
     members: HashMap<MemberKey, Option<MemberRow>>,
@@ -50,6 +53,8 @@ impl<'a> Work<'a> {
             now,
             tx,
             rooms: BTreeMap::new(),
+            standings: HashMap::new(),
+            checkpoints: SeenCheckpoints::default(),
             peers: BTreeMap::new(),
             devices: HashMap::new(),
             members: HashMap::new(),
@@ -77,6 +82,34 @@ impl<'a> Work<'a> {
         let loaded = self.tx.room(room).await?;
         self.rooms.insert(*room, loaded.clone());
         Ok(loaded)
+    }
+
+    /// Whether the hub's signature on an entry, if it has one, holds.
+    pub(crate) fn attestation_holds(
+        &mut self,
+        entry: &Entry,
+        hub: &ServerDid,
+        key: &PublicKey,
+    ) -> bool {
+        let Some(attestation) = &entry.attestation else {
+            return true;
+        };
+        let place = (&entry.header.room, &entry.header.head());
+        let seen = &mut self.checkpoints;
+        attestation.verify_among(place, hub, key, seen).is_ok()
+    }
+
+    /// Whether a room goes on.
+    pub(crate) async fn standing(&mut self, room: &RoomId) -> Result<Standing, StoreFault> {
+        if let Some(known) = self.standings.get(room) {
+            return Ok(*known);
+        }
+        let standing = match self.tx.equivocation(room).await? {
+            Some(_) => Standing::Frozen,
+            None => Standing::Open,
+        };
+        self.standings.insert(*room, standing);
+        Ok(standing)
     }
 
     pub(crate) async fn member(
@@ -205,11 +238,14 @@ impl<'a> Work<'a> {
                 self.pending.insert((*room, *message_id), None);
             }
             Change::AppendEntry(entry) => self.note_entry(entry),
+            Change::PutEquivocation(row) => _ = self.standings.insert(row.room, Standing::Frozen),
             Change::PutAccount(_)
             | Change::PutKeyPackage(_)
             | Change::DropKeyPackage(_)
             | Change::DropLastResort { .. }
             | Change::PutClaim(_)
+            | Change::PutPin(_)
+            | Change::DropPin(_)
             | Change::Attest { .. }
             | Change::PatchGroup { .. }
             | Change::PutEpoch(_)
@@ -224,7 +260,7 @@ impl<'a> Work<'a> {
         self.buffer.push(change);
     }
 
-    fn note_entry(&mut self, entry: &entente_protocol::entry::Entry) {
+    fn note_entry(&mut self, entry: &Entry) {
         let header = &entry.header;
         let head = header.head();
         let ordered = Ordered {

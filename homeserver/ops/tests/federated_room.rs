@@ -153,7 +153,7 @@ fn repeating_a_message_returns_the_first_answer() {
 }
 
 #[test]
-fn only_the_first_commit_of_an_epoch_is_ordered() {
+fn c1_only_the_first_commit_of_an_epoch_is_ordered() {
     let mut cast = alice_and_bob();
     let (world, (alice, a), (bob, b)) = (&mut cast.world, &mut cast.alice, &mut cast.bob);
     let hub = alice.home.clone();
@@ -264,7 +264,7 @@ fn welcome(world: &mut World, room: RoomId, person: &mut Person, at: Seq) -> Sea
 }
 
 #[test]
-fn a_removed_member_gets_its_removal_and_nothing_after() {
+fn f7_a_removed_member_gets_its_removal_and_nothing_after() {
     let mut cast = alice_and_bob();
     let (world, (alice, a), (bob, b)) = (&mut cast.world, &mut cast.alice, &mut cast.bob);
     let request = CommitRequest {
@@ -338,7 +338,7 @@ fn whoever_leaves_is_cut_off_at_once_and_the_next_commit_covers_it() {
 }
 
 #[test]
-fn a_message_of_an_epoch_too_old_comes_back_to_its_sender() {
+fn c10_a_message_of_an_epoch_too_old_comes_back_to_its_sender() {
     let mut cast = alice_and_bob();
     let (world, (alice, a), (bob, b)) = (&mut cast.world, &mut cast.alice, &mut cast.bob);
     let hub = alice.home.clone();
@@ -399,7 +399,7 @@ fn hand_over_last(world: &mut World, from: &ServerDid, to: &ServerDid) -> RelayR
 }
 
 #[test]
-fn a_gap_is_parked_pulled_and_filled() {
+fn d1_a_gap_is_parked_pulled_and_filled() {
     let mut cast = alice_and_bob();
     let (world, (alice, a), (bob, b)) = (&mut cast.world, &mut cast.alice, &mut cast.bob);
     let (hub, follower) = (alice.home.clone(), bob.home.clone());
@@ -445,7 +445,7 @@ fn a_gap_is_parked_pulled_and_filled() {
 }
 
 #[test]
-fn a_hub_that_shows_one_message_twice_holds_up_nobody() {
+fn d1_a_hub_that_shows_one_message_twice_holds_up_nobody() {
     let mut cast = alice_and_bob();
     let (world, (alice, a), (bob, b)) = (&mut cast.world, &mut cast.alice, &mut cast.bob);
     world.say(alice, a, "once").expect("ordered");

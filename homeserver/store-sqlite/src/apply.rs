@@ -2,7 +2,7 @@
 
 use entente_groups::KeyPackageUse;
 use entente_homeserver_core::rows::{
-    AccountRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow, PendingRow, QueuedRow,
+    AccountRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow, PendingRow, QueuedRow,
     RoomRow,
 };
 use entente_homeserver_core::{Change, Owed};
@@ -50,6 +50,12 @@ pub(crate) fn apply(to: &Connection, change: Change) -> Result<(), StoreFault> {
         } => return patch_group(to, &room.0, &puts, &deletes),
         Change::PutEpoch(row) => put_epoch(to, &row),
         Change::PutPeer(row) => put_peer(to, &row),
+        Change::PutPin(row) => {
+            let sql = "INSERT OR REPLACE INTO pin VALUES (?1, ?2, ?3)";
+            let (server, since) = (row.pin.did.to_string(), signed(row.since.0));
+            run(to, sql, params![server, encode(&row.pin), since])
+        }
+        Change::PutEquivocation(row) => put_equivocation(to, &row),
         Change::PutPending(row) => put_pending(to, &row),
         Change::Enqueue(row) => enqueue(to, &row),
         Change::Park(row) => park(to, &row),
@@ -70,6 +76,7 @@ pub(crate) fn apply(to: &Connection, change: Change) -> Result<(), StoreFault> {
         } => return attest(to, &room.0, signed(seq.0), &encode(&attestation)),
         Change::EndMember { .. }
         | Change::DropKeyPackage(_)
+        | Change::DropPin(_)
         | Change::DropLastResort { .. }
         | Change::DropEpochs { .. }
         | Change::DropOwed { .. }
@@ -97,6 +104,10 @@ fn end(to: &Connection, change: Change) -> Result<usize, StoreFault> {
         Change::DropKeyPackage(reference) => {
             let sql = "DELETE FROM key_package WHERE reference = ?1";
             run(to, sql, params![reference.as_slice()])
+        }
+        Change::DropPin(server) => {
+            let sql = "DELETE FROM pin WHERE server = ?1";
+            run(to, sql, params![server.to_string()])
         }
         Change::DropLastResort {
             account,
@@ -136,6 +147,12 @@ fn end(to: &Connection, change: Change) -> Result<usize, StoreFault> {
         }
         other => Err(StoreFault::Broken(format!("{other:?} ends nothing"))),
     }
+}
+
+fn put_equivocation(to: &Connection, row: &EquivocationRow) -> Result<usize, StoreFault> {
+    let sql = "INSERT OR IGNORE INTO equivocation VALUES (?1, ?2, ?3)";
+    let proof = encode(&row.proof);
+    run(to, sql, params![row.room.0, signed(row.time.0), proof])
 }
 
 fn put_account(to: &Connection, row: &AccountRow) -> Result<usize, StoreFault> {

@@ -6,9 +6,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::fault::fault;
 
 /// All migrations, oldest first; a database's `user_version` says how many it has had.
-const MIGRATIONS: &[&str] = &[include_str!(
-    "../../../migrations/sqlite/0001_homeserver.sql"
-)];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/sqlite/0001_homeserver.sql"),
+    include_str!("../../../migrations/sqlite/0002_pins_and_proofs.sql"),
+];
 
 /// Applies what is missing.
 ///

@@ -5,13 +5,14 @@ use std::ops::Deref;
 use async_trait::async_trait;
 use entente_groups::{Epoch, KeyPackageRef, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
-    PendingRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow,
+    PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_ops::{Page, Read, StoreFault};
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis, decode_exact};
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, EntryHeader, Seq};
+use entente_protocol::equivocation::ShownHead;
 use entente_protocol::relay::Item;
 use rusqlite::{Connection, Params, params};
 use tls_codec::Size;
@@ -20,8 +21,8 @@ use crate::View;
 use crate::fault::{damaged, fault, unreadable};
 use crate::rows::{
     Columns, account_row, bound, claim_row, device_key, device_row, entry_row, epoch_row,
-    key_package_row, member_row, message_key, parked_row, peer_row, pending_row, queued_row,
-    room_row, signed, suite_number,
+    equivocation_row, key_package_row, member_row, message_key, parked_row, peer_row, pending_row,
+    pin_row, queued_row, room_row, shown_head, signed, suite_number,
 };
 
 const KEY_PACKAGE: &str = "SELECT reference, account, device, key_package, suite, last_resort, expires, claimed FROM key_package";
@@ -266,6 +267,22 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
             params![server.to_string()],
             peer_row,
         )
+    }
+
+    async fn pin(&mut self, server: &ServerDid) -> Result<Option<PinRow>, StoreFault> {
+        let sql = "SELECT pin, since FROM pin WHERE server = ?1";
+        one(&self.connection, sql, params![server.to_string()], pin_row)
+    }
+
+    async fn equivocation(&mut self, room: &RoomId) -> Result<Option<EquivocationRow>, StoreFault> {
+        let sql = "SELECT room, time, proof FROM equivocation WHERE room = ?1";
+        one(&self.connection, sql, params![room.0], equivocation_row)
+    }
+
+    async fn last_attested(&mut self, room: &RoomId) -> Result<Option<ShownHead>, StoreFault> {
+        let sql = "SELECT header, attestation FROM room_log
+             WHERE room = ?1 AND attestation IS NOT NULL ORDER BY seq DESC LIMIT 1";
+        one(&self.connection, sql, params![room.0], shown_head)
     }
 
     async fn peers(&mut self) -> Result<Vec<PeerRow>, StoreFault> {

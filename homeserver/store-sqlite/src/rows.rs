@@ -3,12 +3,13 @@
 use entente_federation::inbox::InStream;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
-    PendingRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow,
+    PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_ops::StoreFault;
 use entente_identity::{AccountDid, DeviceId, PublicKey, ServerDid, UnixMillis, decode_exact};
 use entente_protocol::entry::{Entry, EntryHash, Head, Seq, Term};
+use entente_protocol::equivocation::ShownHead;
 use rusqlite::Row;
 
 use crate::fault::{damaged, fault, unreadable};
@@ -239,4 +240,25 @@ pub(crate) fn device_key<'a>(
 /// The key columns of a message.
 pub(crate) fn message_key<'a>(room: &'a RoomId, message: &'a MessageId) -> (&'a [u8], &'a [u8]) {
     (&room.0, &message.0)
+}
+
+pub(crate) fn pin_row(columns: &Columns<'_>) -> Result<PinRow, StoreFault> {
+    let pin = decode_exact("key pin", &columns.bytes(0)?).map_err(damaged)?;
+    let since = columns.time(1)?;
+    Ok(PinRow { pin, since })
+}
+
+pub(crate) fn equivocation_row(columns: &Columns<'_>) -> Result<EquivocationRow, StoreFault> {
+    Ok(EquivocationRow {
+        room: columns.room(0)?,
+        time: columns.time(1)?,
+        proof: decode_exact("equivocation", &columns.bytes(2)?).map_err(damaged)?,
+    })
+}
+
+pub(crate) fn shown_head(columns: &Columns<'_>) -> Result<ShownHead, StoreFault> {
+    Ok(ShownHead {
+        header: decode_exact("entry header", &columns.bytes(0)?).map_err(damaged)?,
+        attestation: decode_exact("attestation", &columns.bytes(1)?).map_err(damaged)?,
+    })
 }

@@ -4,8 +4,11 @@ use capnp::message::{Builder, HeapAllocator};
 use entente_identity::{Signed, SignedBody, encode as tls_encode};
 use entente_protocol::call::{PeerRequest, PeerResponse, Pull, Vouched};
 use entente_protocol::entry::{Entry, Seq};
-use entente_protocol::limits::MAX_PAGE_ENTRIES;
-use entente_schemas::federation_capnp::{PeerMethod, entries, hello, pull, vouched};
+use entente_protocol::equivocation::{HeadsReply, ShownHead};
+use entente_protocol::limits::{MAX_PAGE_ENTRIES, MAX_SHOWN_HEADS, MAX_SHOWN_PROOFS};
+use entente_schemas::federation_capnp::{
+    PeerMethod, entries, heads, heads_reply, hello, pull, vouched,
+};
 
 use super::client_parts::TreeChunk;
 use super::method::{Method, Request};
@@ -28,6 +31,7 @@ impl Method for PeerRequest {
             Self::Commit(_) => PeerMethod::Commit,
             Self::Propose(_) => PeerMethod::Propose,
             Self::Pull(_) => PeerMethod::Pull,
+            Self::Heads(_) => PeerMethod::Heads,
         };
         method as u16
     }
@@ -41,6 +45,7 @@ impl Method for PeerRequest {
             Self::Commit(request) => encode(request),
             Self::Propose(request) => encode(request),
             Self::Pull(request) => encode(request),
+            Self::Heads(shown) => encode(&Heads(shown.clone())),
         }
     }
 
@@ -53,6 +58,7 @@ impl Method for PeerRequest {
             PeerMethod::Commit => decode(frame).map(Self::Commit),
             PeerMethod::Propose => decode(frame).map(Self::Propose),
             PeerMethod::Pull => decode(frame).map(Self::Pull),
+            PeerMethod::Heads => decode(frame).map(|Heads(shown)| Self::Heads(shown)),
         }
     }
 
@@ -66,6 +72,7 @@ impl Method for PeerRequest {
             (M::ClaimKeyPackage, R::KeyPackage(reply)) => Some(encode(reply)),
             (M::Commit | M::Propose, R::Ordered(reply)) => Some(encode(reply)),
             (M::Pull, R::Entries(entries)) => Some(encode(&Page::of(entries))),
+            (M::Heads, R::Heads(reply)) => Some(encode(reply)),
             _ => None,
         }
     }
@@ -83,6 +90,7 @@ impl Method for PeerRequest {
                 let page: Page = decode(frame)?;
                 page.entries().map(R::Entries)
             }
+            M::Heads => decode(frame).map(R::Heads),
         }
     }
 }
@@ -151,6 +159,72 @@ impl Root for Pull {
             after: words::read_head(reader.get_after()?)?,
             until: Seq(reader.get_until()),
         })
+    }
+}
+
+/// Heads in their own encoding.
+struct Heads(Vec<ShownHead>);
+
+impl Root for Heads {
+    type Schema = heads::Owned;
+
+    fn words(&self) -> usize {
+        self.0.iter().map(encoded_words).sum()
+    }
+
+    fn write(&self, builder: heads::Builder<'_>) {
+        write_all(&self.0, builder.init_heads(count(&self.0)));
+    }
+
+    fn read(reader: heads::Reader<'_>) -> Result<Self, WireFault> {
+        read_heads(reader.get_heads()).map(Self)
+    }
+}
+
+impl Root for HeadsReply {
+    type Schema = heads_reply::Owned;
+
+    fn words(&self) -> usize {
+        let heads: usize = self.heads.iter().map(encoded_words).sum();
+        heads + self.proofs.iter().map(encoded_words).sum::<usize>()
+    }
+
+    fn write(&self, mut builder: heads_reply::Builder<'_>) {
+        write_all(
+            &self.heads,
+            builder.reborrow().init_heads(count(&self.heads)),
+        );
+        write_all(&self.proofs, builder.init_proofs(count(&self.proofs)));
+    }
+
+    fn read(reader: heads_reply::Reader<'_>) -> Result<Self, WireFault> {
+        let proofs = reader.get_proofs();
+        let one = |bytes: capnp::Result<&[u8]>| read::encoded("proof", bytes);
+        Ok(Self {
+            heads: read_heads(reader.get_heads())?,
+            proofs: read::data_list("proofs", MAX_SHOWN_PROOFS, proofs, one)?,
+        })
+    }
+}
+
+fn read_heads(
+    list: capnp::Result<capnp::data_list::Reader<'_>>,
+) -> Result<Vec<ShownHead>, WireFault> {
+    let one = |bytes: capnp::Result<&[u8]>| read::encoded("head", bytes);
+    read::data_list("heads", MAX_SHOWN_HEADS, list, one)
+}
+
+fn encoded_words<T: tls_codec::Size>(value: &T) -> usize {
+    data_words(value.tls_serialized_len())
+}
+
+fn count<T>(values: &[T]) -> u32 {
+    u32::try_from(values.len()).unwrap_or(u32::MAX)
+}
+
+fn write_all<T: tls_codec::Serialize>(values: &[T], mut list: capnp::data_list::Builder<'_>) {
+    for (value, index) in values.iter().zip(0..) {
+        list.set(index, &tls_encode(value));
     }
 }
 

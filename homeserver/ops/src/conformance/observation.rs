@@ -4,12 +4,13 @@ use std::fmt;
 
 use entente_groups::{Epoch, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
-    PendingRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow,
+    PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_identity::{ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, Seq};
+use entente_protocol::equivocation::ShownHead;
 
 use super::sample::{account, device, local, message, reference, room, server};
 use crate::store::{Page, Read, StoreFault};
@@ -49,7 +50,10 @@ pub struct Observation {
     logs: Vec<Vec<Entry>>,
     ordered: Vec<Option<Ordered>>,
     origins: Vec<Vec<ServerDid>>,
+    attested: Vec<Option<ShownHead>>,
     peers: Vec<PeerRow>,
+    pins: Vec<Option<PinRow>>,
+    equivocations: Vec<Option<EquivocationRow>>,
     outboxes: Vec<Vec<(u64, Vec<u8>)>>,
     debts: Vec<Vec<RoomId>>,
     oldest: Vec<Option<Seq>>,
@@ -88,7 +92,10 @@ impl Observation {
             logs,
             ordered,
             origins,
+            attested,
             peers,
+            pins,
+            equivocations,
             outboxes,
             debts,
             oldest,
@@ -191,6 +198,7 @@ async fn rooms(read: &mut dyn Read, seen: &mut Observation) -> Result<(), StoreF
 async fn logs(read: &mut dyn Read, seen: &mut Observation) -> Result<(), StoreFault> {
     for n in 0..FEW {
         let id = room(n);
+        seen.attested.push(read.last_attested(&id).await?);
         for page in PAGES {
             for (after, until) in [(0, u64::MAX), (0, 5), (3, 8), (4, 4), (6, 2)] {
                 let entries = read.entries(&id, Seq(after), Seq(until), page).await?;
@@ -213,6 +221,9 @@ async fn outboxes(read: &mut dyn Read, seen: &mut Observation) -> Result<(), Sto
     seen.peers = read.peers().await?;
     for n in 0..FEW {
         seen.peers.extend(read.peer(&server(n)).await?);
+        seen.pins.push(read.pin(&server(n)).await?);
+        seen.equivocations
+            .push(read.equivocation(&room(n)).await?);
         for page in PAGES {
             for after in [0, 4, u64::MAX] {
                 seen.outboxes

@@ -3,15 +3,16 @@
 use entente_federation::inbox::InStream;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
-    PendingRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow,
+    PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_identity::{
-    AccountClaim, AccountDid, Device, DeviceId, DeviceRole, Handle, HomeRecord, HpkePublicKey,
+    AccountClaim, AccountDid, Device, DeviceId, DeviceRole, Handle, HomeRecord, HpkePublicKey, KeyPin,
     LocalPart, ServerDid, SigningKey, UnixMillis, first_device_list,
 };
 use entente_protocol::checkpoint::{Attestation, attest};
 use entente_protocol::entry::{Entry, EntryHash, EntryHeader, EntryKind, Head, Seq, Term};
+use entente_protocol::equivocation::{Equivocation, ShownHead};
 use entente_protocol::flow::{DeviceItem, InviteItem, RefusedItem, Submission, WelcomeItem};
 
 fn key(n: u8) -> SigningKey {
@@ -185,6 +186,44 @@ pub(super) fn peer_row(n: u8, last_out: u64) -> PeerRow {
         incoming: InStream {
             epoch: u64::from(n),
             last: last_out * 3,
+        },
+    }
+}
+
+pub(super) fn pin_row(n: u8, seq: u64) -> PinRow {
+    PinRow {
+        pin: KeyPin {
+            did: server(n),
+            first_hash: [n; 32],
+            seq,
+            hash: [n.wrapping_add(1); 32],
+            keys: Vec::new(),
+            next_key_hash: [n.wrapping_add(2); 32],
+            issued: UnixMillis(seq),
+            history: Vec::new(),
+        },
+        since: UnixMillis(60_000 + seq),
+    }
+}
+
+/// Not a proof of anything: a store does not look.
+pub(super) fn equivocation_row(of: u8, n: u8) -> EquivocationRow {
+    let history = |n: u8| {
+        let entry = entry(of, 3, 0, n);
+        ShownHead {
+            attestation: attestation(&entry, 1),
+            header: entry.header,
+        }
+        .into()
+    };
+    EquivocationRow {
+        room: room(of),
+        time: UnixMillis(u64::from(n)),
+        proof: Equivocation {
+            hub: server(0),
+            key: key(50).public(),
+            one: history(n),
+            other: history(n.wrapping_add(1)),
         },
     }
 }

@@ -7,13 +7,16 @@ use async_trait::async_trait;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, MessageId, RoomId, Suite};
 use entente_homeserver_core::Owed;
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
-    PendingRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow,
+    PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis, encode};
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, Seq};
+use entente_protocol::equivocation::ShownHead;
 use entente_protocol::relay::Item;
+
+use imbl::OrdMap;
 
 use super::View;
 use super::rows::Rows;
@@ -167,6 +170,28 @@ impl<T: Send> Read for View<T> {
 
     async fn peer(&mut self, server: &ServerDid) -> Result<Option<PeerRow>, StoreFault> {
         Ok(self.rows.peers.get(server).cloned())
+    }
+
+    async fn pin(&mut self, server: &ServerDid) -> Result<Option<PinRow>, StoreFault> {
+        Ok(self.rows.pins.get(server).map(|row| (**row).clone()))
+    }
+
+    async fn equivocation(&mut self, room: &RoomId) -> Result<Option<EquivocationRow>, StoreFault> {
+        let row = self.rows.equivocations.get(room);
+        Ok(row.map(|row| (**row).clone()))
+    }
+
+    async fn last_attested(&mut self, room: &RoomId) -> Result<Option<ShownHead>, StoreFault> {
+        let log = self.rows.logs.get(room);
+        let mut entries = log.into_iter().flat_map(OrdMap::values).rev();
+        Ok(entries.find_map(|entry| {
+            let attestation = entry.attestation.clone()?;
+            let header = entry.header.clone();
+            Some(ShownHead {
+                header,
+                attestation,
+            })
+        }))
     }
 
     async fn peers(&mut self) -> Result<Vec<PeerRow>, StoreFault> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, MessageId, RoomId};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
-    PendingRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow,
+    PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_core::{Change, Owed};
 use entente_identity::{AccountDid, DeviceId, ServerDid};
@@ -31,6 +31,8 @@ pub(super) struct Rows {
     pub(super) groups: OrdMap<RoomId, OrdMap<Vec<u8>, Arc<Vec<u8>>>>,
     pub(super) epochs: OrdMap<(RoomId, Epoch), Arc<EpochRow>>,
     pub(super) peers: OrdMap<ServerDid, PeerRow>,
+    pub(super) pins: OrdMap<ServerDid, Arc<PinRow>>,
+    pub(super) equivocations: OrdMap<RoomId, Arc<EquivocationRow>>,
     pub(super) outboxes: OrdMap<ServerDid, OrdMap<u64, Arc<Owed>>>,
     pub(super) pending: OrdMap<(RoomId, MessageId), Arc<PendingRow>>,
     pub(super) queues: OrdMap<DeviceKey, OrdMap<u64, Arc<QueuedRow>>>,
@@ -82,6 +84,13 @@ impl Rows {
                 keep(&mut self.epochs, |key, _| key.0 != room || key.1 >= before);
             }
             Change::PutPeer(row) => put(&mut self.peers, row.server.clone(), row),
+            Change::PutPin(row) => put(&mut self.pins, row.pin.did.clone(), Arc::new(row)),
+            Change::DropPin(server) => _ = self.pins.remove(&server),
+            Change::PutEquivocation(row) => {
+                self.equivocations
+                    .entry(row.room)
+                    .or_insert_with(|| Arc::new(*row));
+            }
             Change::Owe { peer, number, item } => self.owe(peer, number, item)?,
             Change::DropOwed { peer, up_to } => drop_up_to(&mut self.outboxes, &peer, up_to),
             Change::PutPending(row) => put(&mut self.pending, row.key(), Arc::new(row)),

@@ -4,11 +4,12 @@ use entente_groups::{Epoch, PublicRoom, RoomId};
 use entente_homeserver_core::commit::{Asker, CheckedBundle, CurrentGroup};
 use entente_homeserver_core::group_rows::{self, GroupRows, rewind};
 use entente_homeserver_core::propose::CheckedProposal;
-use entente_homeserver_core::rows::{EpochRow, RoomRow};
+use entente_homeserver_core::rows::{EpochRow, MemberRow, RoomRow};
 use entente_homeserver_core::{commit, group_info, key_packages, propose};
 use entente_identity::{ServerDid, UnixMillis, decode_exact};
 use entente_protocol::call::{
-    CommitRequest, GroupInfoReply, GroupInfoRequest, Ordered, Proposal, TreeChunkRequest,
+    CommitRequest, GroupInfoReply, GroupInfoRequest, Ordered, Proposal, RoomAccess,
+    TreeChunkRequest,
 };
 use entente_protocol::entry::{ProposalBody, Seq};
 use entente_protocol::fault::{Fault, FaultCode};
@@ -62,6 +63,7 @@ pub async fn check_proposal(
     if let Some(ordered) = earlier.map_err(|fault| store_fault(&fault))? {
         return Ok(Checked::Before(ordered));
     }
+    known_member(read, asker, request.room).await?;
     let current = current(read, me, request.room).await?;
     propose::check(&current.group, (asker.account, asker.device), request)
         .map(|proposal| Checked::Now(Box::new(proposal)))
@@ -78,11 +80,8 @@ pub async fn group_info(
     request: &GroupInfoRequest,
     now: UnixMillis,
 ) -> Result<GroupInfoReply, Fault> {
+    let member = admitted(read, asker, request.room, &request.access).await?;
     let current = current(read, me, request.room).await?;
-    let member = read
-        .member(&request.room, &asker.account, &asker.device)
-        .await
-        .map_err(|fault| store_fault(&fault))?;
     let group = &current.group;
     group_info::may_see(
         group,
@@ -110,11 +109,8 @@ pub async fn tree_chunk(
     request: &TreeChunkRequest,
     now: UnixMillis,
 ) -> Result<Vec<u8>, Fault> {
+    let member = admitted(read, asker, request.room, &request.access).await?;
     let room = hub_of(read, me, request.room).await?;
-    let member = read
-        .member(&request.room, &asker.account, &asker.device)
-        .await
-        .map_err(|fault| store_fault(&fault))?;
     let (epoch, group) = past_epoch(read, &room, request.epoch).await?;
     group_info::may_see(
         &group,
@@ -165,13 +161,42 @@ pub async fn may_claim(
     asker: &Asker,
     room: RoomId,
 ) -> Result<(), Fault> {
+    let member = known_member(read, asker, room).await?;
     hub_of(read, me, room).await?;
-    let member = read
-        .member(&room, &asker.account, &asker.device)
-        .await
-        .map_err(|fault| store_fault(&fault))?;
-    key_packages::may_claim(&asker.origin, member.as_ref())
+    key_packages::may_claim(&asker.origin, Some(&member))
         .map_err(|code| Fault::new(code, code.meaning()))
+}
+
+/// The asker's time in a room, even if it has ended. Whoever never was in it gets the same answer as if
+/// the room did not exist.
+async fn known_member(
+    read: &mut dyn Read,
+    asker: &Asker,
+    room: RoomId,
+) -> Result<MemberRow, Fault> {
+    let member = read.member(&room, &asker.account, &asker.device).await;
+    let member = member.map_err(|fault| store_fault(&fault))?;
+    member
+        .filter(|member| member.home == asker.origin)
+        .ok_or_else(no_such_room)
+}
+
+/// The asker's time in a room, if it has one; a ticket may stand in for it.
+async fn admitted(
+    read: &mut dyn Read,
+    asker: &Asker,
+    room: RoomId,
+    access: &RoomAccess,
+) -> Result<Option<MemberRow>, Fault> {
+    match (known_member(read, asker, room).await, access) {
+        (Ok(member), _) => Ok(Some(member)),
+        (Err(fault), RoomAccess::Ticket(_)) if fault.code == FaultCode::NoSuchRoom => Ok(None),
+        (Err(fault), _) => Err(fault),
+    }
+}
+
+fn no_such_room() -> Fault {
+    Fault::new(FaultCode::NoSuchRoom, FaultCode::NoSuchRoom.meaning())
 }
 
 async fn hub_of(read: &mut dyn Read, me: &ServerDid, room: RoomId) -> Result<RoomRow, Fault> {
@@ -179,8 +204,7 @@ async fn hub_of(read: &mut dyn Read, me: &ServerDid, room: RoomId) -> Result<Roo
         .room(&room)
         .await
         .map_err(|fault| store_fault(&fault))?;
-    let code = FaultCode::NoSuchRoom;
-    let row = row.ok_or_else(|| Fault::new(code, code.meaning()))?;
+    let row = row.ok_or_else(no_such_room)?;
     if row.hub != *me {
         let detail = format!("the room's hub is {}", row.hub);
         return Err(Fault::new(FaultCode::NotHub, detail));

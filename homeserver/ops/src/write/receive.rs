@@ -2,11 +2,12 @@
 //! the same transaction.
 
 use entente_federation::inbox::{InStream, Intake};
+use entente_homeserver_core::equivocation::Standing;
 use entente_homeserver_core::receive::{self, KnownRoom, Received};
 use entente_homeserver_core::rows::{ParkedRow, PeerRow};
 use entente_homeserver_core::submit::{Known, relayed};
 use entente_homeserver_core::{Change, Decision};
-use entente_identity::ServerDid;
+use entente_identity::{PublicKey, ServerDid};
 use entente_protocol::entry::Entry;
 use entente_protocol::fault::FaultCode;
 use entente_protocol::relay::{Item, RelayReply, RelayedSubmission, VerifiedBatch};
@@ -43,8 +44,9 @@ pub(crate) async fn run(work: &mut Work<'_>, batch: VerifiedBatch) -> Outcome {
     let count = batch.items.len() - skip;
     for (index, bytes) in batch.items.iter().enumerate().skip(skip) {
         let number = batch.first + index as u64;
-        let place = (&batch.origin, row.incoming.epoch, number);
-        if !take(work, place, bytes, &mut parked).await? {
+        let sender = (&batch.origin, &batch.key);
+        let place = (row.incoming.epoch, number);
+        if !take(work, sender, place, bytes, &mut parked).await? {
             let retry_after_ms = PARKED_RETRY_MS;
             let done = index - skip;
             advance(work, &batch.origin, row.incoming, done).await?;
@@ -78,14 +80,21 @@ async fn advance(
 /// Takes one item; `false` when it would have to be parked and no more may be.
 async fn take(
     work: &mut Work<'_>,
-    (from, stream_epoch, number): (&ServerDid, u64, u64),
+    (from, key): (&ServerDid, &PublicKey),
+    (stream_epoch, number): (u64, u64),
     bytes: &[u8],
     parked: &mut Option<u64>,
 ) -> Result<bool, StoreFault> {
     let (received, entry) = match Item::from_bytes(bytes) {
         Ok(Item::Entry(entry)) => {
             let place = (entry.header.room, entry.header.seq);
-            (take_entry(work, from, entry).await?, Some(place))
+            let received = if work.attestation_holds(&entry, from, key) {
+                take_entry(work, from, entry).await?
+            } else {
+                let reason = "the hub's signature on the end of the log does not hold";
+                Received::Dropped(reason.to_owned())
+            };
+            (received, Some(place))
         }
         Ok(item) => (take_other(work, from, item).await?, None),
         Err(fault) => (Received::Parked(fault.to_string()), None),
@@ -148,6 +157,7 @@ pub(super) async fn take_entry(
         room: room.as_ref(),
         has_members,
         pending: pending.as_ref(),
+        standing: work.standing(&header.room).await?,
     };
     let decision = receive::entry(&me, from, known, &entry);
     work.record(decision).await
@@ -204,6 +214,7 @@ async fn take_submission(
         member: member.as_ref(),
         ordered,
         pending: false,
+        standing: Standing::Open,
     };
     let decision = match relayed(&me, from, known, submission, work.now) {
         Ok(decision) => decision.map(|_| Received::Applied),

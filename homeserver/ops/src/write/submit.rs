@@ -25,6 +25,7 @@ pub(crate) async fn run(
         member: member.as_ref(),
         ordered,
         pending,
+        standing: work.standing(&id).await?,
     };
     match submit(&me, known, sender, &submission, work.now) {
         Ok(decision) => Ok(Ok(Answer::Submitted(work.record(decision).await?))),

@@ -12,6 +12,7 @@ use entente_identity::{
 use entente_protocol::call::*;
 use entente_protocol::checkpoint::attest;
 use entente_protocol::entry::{Entry, EntryHash, EntryHeader, EntryKind, Head, Seq, Term};
+use entente_protocol::equivocation::{Equivocation, HeadsReply, History, ShownHead};
 use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::flow::*;
 use entente_protocol::hello::{Feature, Hello, HelloReply, KeyDocumentId, LoginProof, prove};
@@ -290,6 +291,7 @@ pub(super) fn peer_requests() -> Vec<PeerRequest> {
             after: HEAD,
             until: Seq(99),
         }),
+        R::Heads(shown_heads()),
     ]
 }
 
@@ -319,7 +321,36 @@ pub(super) fn peer_replies() -> Vec<(u16, PeerResponse)> {
         (4, R::Ordered(ordered())),
         (5, R::Ordered(ordered())),
         (6, R::Entries(entries())),
+        (
+            7,
+            R::Heads(HeadsReply {
+                heads: shown_heads(),
+                proofs: vec![equivocation()],
+            }),
+        ),
     ]
+}
+
+fn shown_heads() -> Vec<ShownHead> {
+    let signed = entries().into_iter().filter_map(|entry| {
+        let attestation = entry.attestation?;
+        Some(ShownHead {
+            header: entry.header,
+            attestation,
+        })
+    });
+    signed.collect()
+}
+
+/// Not a proof of anything: both histories are the same.
+fn equivocation() -> Equivocation {
+    let history = || History::from(shown_heads().remove(0));
+    Equivocation {
+        hub: hub(),
+        key: key().public(),
+        one: history(),
+        other: history(),
+    }
 }
 
 /// One entry that the hub signed as a head, and one that it did not.
