@@ -9,13 +9,15 @@ use quinn::crypto::rustls::HandshakeData;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::admission::StrangerPlace;
 use crate::certificate::certified_key;
 use crate::close::{CloseCode, CloseReason};
 use crate::incoming::PendingStream;
 use crate::limits::{
-    CLIENT_WINDOW_BYTES, FEDERATION_WINDOW_BYTES, FLOWS_MAX, FRAME_MAX_BYTES, LARGE_FRAMES_MAX,
-    STRANGER_FRAME_MAX_BYTES, STREAMS_MAX,
+    ACCEPTED_SEND_WINDOW_BYTES, CLIENT_WINDOW_BYTES, FEDERATION_WINDOW_BYTES, FLOWS_MAX,
+    FRAME_MAX_BYTES, LARGE_FRAMES_MAX, STRANGER_FRAME_MAX_BYTES, STREAMS_MAX, StreamLimits,
 };
+use crate::memory::{Memory, Share};
 use crate::stream::{FrameReader, FrameWriter, StreamFault};
 use crate::tls;
 
@@ -69,10 +71,11 @@ struct Inner {
     first_address: SocketAddr,
     large_frames: Arc<Semaphore>,
     flows: Arc<Semaphore>,
+    memory: Arc<Memory>,
     /// A dialled server is trusted by its pinned key, a dialling peer when [`Connection::trust`]
     /// says so. The place among the strangers is free from then on.
     trust: OnceLock<()>,
-    stranger: Mutex<Option<OwnedSemaphorePermit>>,
+    stranger: Mutex<Option<StrangerPlace>>,
 }
 
 impl Connection {
@@ -80,7 +83,8 @@ impl Connection {
     /// It counts as a stranger, in `place`, until it is trusted.
     pub(crate) fn accepted(
         quic: quinn::Connection,
-        place: OwnedSemaphorePermit,
+        place: StrangerPlace,
+        memory: Arc<Memory>,
     ) -> Result<Self, CloseCode> {
         let refuse = |code: CloseCode| {
             quic.close(code.into(), code.to_string().as_bytes());
@@ -93,19 +97,29 @@ impl Connection {
                 Some(shown_key(&quic).ok_or_else(|| refuse(CloseCode::NO_CERTIFICATE))?)
             }
         };
-        let connection = Self::new(quic, link, Side::Accepted, peer_key);
+        let connection = Self::new(quic, link, (Side::Accepted, peer_key), memory);
         *connection.stranger_place() = Some(place);
         Ok(connection)
     }
 
     /// Wraps a connection that this side opened to a server that showed `server_key`.
-    pub(crate) fn dialled(quic: quinn::Connection, link: Link, server_key: PublicKey) -> Self {
-        let connection = Self::new(quic, link, Side::Dialled, Some(server_key));
+    pub(crate) fn dialled(
+        quic: quinn::Connection,
+        link: Link,
+        server_key: PublicKey,
+        memory: Arc<Memory>,
+    ) -> Self {
+        let connection = Self::new(quic, link, (Side::Dialled, Some(server_key)), memory);
         connection.inner.trust.get_or_init(|| ());
         connection
     }
 
-    fn new(quic: quinn::Connection, link: Link, side: Side, peer_key: Option<PublicKey>) -> Self {
+    fn new(
+        quic: quinn::Connection,
+        link: Link,
+        (side, peer_key): (Side, Option<PublicKey>),
+        memory: Arc<Memory>,
+    ) -> Self {
         let inner = Inner {
             first_address: quic.remote_address(),
             quic,
@@ -114,6 +128,7 @@ impl Connection {
             peer_key,
             large_frames: Arc::new(Semaphore::new(LARGE_FRAMES_MAX)),
             flows: Arc::new(Semaphore::new(FLOWS_MAX)),
+            memory,
             trust: OnceLock::new(),
             stranger: Mutex::new(None),
         };
@@ -169,6 +184,7 @@ impl Connection {
                 Link::Federation => FEDERATION_WINDOW_BYTES,
             };
             self.inner.quic.set_receive_window(window_bytes.into());
+            self.inner.quic.set_send_window(ACCEPTED_SEND_WINDOW_BYTES);
             self.inner
                 .quic
                 .set_max_concurrent_bi_streams(STREAMS_MAX.into());
@@ -182,7 +198,7 @@ impl Connection {
         self.inner.trust.get().is_some()
     }
 
-    fn stranger_place(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+    fn stranger_place(&self) -> MutexGuard<'_, Option<StrangerPlace>> {
         self.inner.stranger.lock().expect("no holder panics")
     }
 
@@ -205,6 +221,16 @@ impl Connection {
     /// A place for one flow of the peer, if one is free.
     pub(crate) fn flow_place(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.inner.flows).try_acquire_owned().ok()
+    }
+
+    /// How long the peer may take on the streams that it opens.
+    pub(crate) fn stream_limits(&self) -> &StreamLimits {
+        self.inner.memory.limits()
+    }
+
+    /// What a stream that the peer opened holds of the memory for half received frames.
+    pub(crate) fn memory_share(&self) -> Share {
+        self.inner.memory.share(self.inner.link)
     }
 
     /// Name of the key exchange group of the handshake.
@@ -237,7 +263,8 @@ impl Connection {
         let (send, recv) = self.inner.quic.accept_bi().await?;
         self.check_address()?;
         let reader = FrameReader::of_theirs(recv, self.clone());
-        Ok(PendingStream::new(FrameWriter::new(send), reader))
+        let writer = FrameWriter::of_theirs(send, self.stream_limits().stall);
+        Ok(PendingStream::new(writer, reader))
     }
 
     /// Opens a stream; waits while the peer's limit of open streams is reached.
@@ -245,7 +272,7 @@ impl Connection {
         let opened = self.inner.quic.open_bi().await;
         let (send, recv) = opened.map_err(|error| StreamFault::ConnectionLost(error.into()))?;
         let reader = FrameReader::of_ours(recv, self.clone());
-        Ok((FrameWriter::new(send), reader))
+        Ok((FrameWriter::of_ours(send), reader))
     }
 
     /// A federation link stays where it was authenticated: checked whenever something arrives.

@@ -11,7 +11,8 @@ use crate::admission::{self, Admission, AdmissionCounts};
 use crate::certificate::ServerIdentity;
 use crate::close::{CloseCode, CloseReason};
 use crate::connection::{Connection, Link};
-use crate::limits::{AdmissionLimits, HANDSHAKE_LIMIT};
+use crate::limits::{EndpointLimits, HANDSHAKE_LIMIT};
+use crate::memory::Memory;
 use crate::quic_config;
 use crate::tls::{self, TlsFault};
 
@@ -31,6 +32,7 @@ struct Inner {
     identity: RwLock<Option<Arc<ServerIdentity>>>,
     accepted: Mutex<mpsc::Receiver<Connection>>,
     admission: Arc<Admission>,
+    memory: Arc<Memory>,
 }
 
 impl Endpoint {
@@ -42,11 +44,11 @@ impl Endpoint {
     pub fn bind(
         address: SocketAddr,
         identity: ServerIdentity,
-        limits: AdmissionLimits,
+        limits: impl Into<EndpointLimits>,
     ) -> Result<Self, BindError> {
         let server = quic_config::server(&identity)?;
         let quic = socket(address, Some((&identity, server)))?;
-        Ok(Self::new(quic, Some(identity), limits))
+        Ok(Self::new(quic, Some(identity), limits.into()))
     }
 
     /// Opens a socket that only dials, as devices do.
@@ -55,25 +57,27 @@ impl Endpoint {
     /// The address cannot be bound.
     pub fn dial_only(address: SocketAddr) -> Result<Self, BindError> {
         let quic = socket(address, None)?;
-        Ok(Self::new(quic, None, AdmissionLimits::default()))
+        Ok(Self::new(quic, None, EndpointLimits::default()))
     }
 
     fn new(
         quic: quinn::Endpoint,
         identity: Option<ServerIdentity>,
-        limits: AdmissionLimits,
+        limits: EndpointLimits,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(ACCEPT_BACKLOG);
-        let admission = Arc::new(Admission::new(limits));
+        let admission = Arc::new(Admission::new(limits.admission));
+        let memory = Arc::new(Memory::new(limits.streams));
         if identity.is_some() {
-            let admission = Arc::clone(&admission);
-            tokio::spawn(admission::run(quic.clone(), admission, sender));
+            let (admission, memory) = (Arc::clone(&admission), Arc::clone(&memory));
+            tokio::spawn(admission::run(quic.clone(), admission, sender, memory));
         }
         let inner = Inner {
             quic,
             identity: RwLock::new(identity.map(Arc::new)),
             accepted: Mutex::new(receiver),
             admission,
+            memory,
         };
         Self {
             inner: Arc::new(inner),
@@ -174,7 +178,10 @@ impl Endpoint {
         let handshake = timeout(HANDSHAKE_LIMIT, connecting);
         let outcome = handshake.await.map_err(|_| ConnectError::TimedOut)?;
         match (outcome, shown.get()) {
-            (Ok(quic), Some(key)) => Ok(Connection::dialled(quic, link, *key)),
+            (Ok(quic), Some(key)) => {
+                let memory = Arc::clone(&self.inner.memory);
+                Ok(Connection::dialled(quic, link, *key, memory))
+            }
             (Err(_), Some(key)) if !pins.contains(key) => {
                 Err(ConnectError::UnknownKey { shown: *key })
             }

@@ -74,6 +74,11 @@ impl FrameBuffer {
         self.bytes.is_empty()
     }
 
+    /// How many bytes wait.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Takes `count` bytes off the front, if that many have arrived.
     pub(crate) fn take(&mut self, count: usize) -> Option<Bytes> {
         (self.bytes.len() >= count).then(|| self.bytes.split_to(count).freeze())

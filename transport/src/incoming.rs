@@ -11,7 +11,6 @@ use crate::call::{IncomingCall, Responder};
 use crate::close::StreamCode;
 use crate::connection::Link;
 use crate::flow::{FlowReceiver, FlowSender};
-use crate::limits::{CALL_LIMIT, OPENING_LIMIT};
 use crate::opening::Opening;
 use crate::stream::{FrameReader, FrameWriter, StreamFault};
 use crate::wire::{Request, WireFault};
@@ -116,10 +115,11 @@ impl PendingStream {
     }
 
     async fn read_parts(&mut self) -> Result<(Opening, Option<Bytes>), StreamFault> {
-        let opening = limited(OPENING_LIMIT, self.reader.bytes()).await?;
+        let limits = *self.reader.connection().stream_limits();
+        let opening = limited(limits.opening, self.reader.bytes()).await?;
         let opening = Opening::parse(opening)?;
         let request = match opening {
-            Opening::Call { .. } => Some(limited(CALL_LIMIT, self.reader.only_frame()).await?),
+            Opening::Call { .. } => Some(limited(limits.call, self.reader.only_frame()).await?),
             Opening::Flow { .. } => None,
         };
         Ok((opening, request))
@@ -196,9 +196,6 @@ pub(crate) async fn limited<T>(
     limit: std::time::Duration,
     step: impl Future<Output = Result<T, StreamFault>>,
 ) -> Result<T, StreamFault> {
-    timeout(limit, step).await.unwrap_or_else(|_| {
-        Err(StreamFault::TimedOut {
-            limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
-        })
-    })
+    let done = timeout(limit, step).await;
+    done.unwrap_or_else(|_| Err(StreamFault::too_slow(limit)))
 }

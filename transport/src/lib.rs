@@ -11,6 +11,7 @@
 //!
 //! Absent: who a key belongs to, retries, reconnecting, policy. To add a call or flow, see `wire`.
 
+mod address_block;
 mod admission;
 mod call;
 mod certificate;
@@ -21,6 +22,7 @@ mod flow;
 mod frame;
 mod incoming;
 pub mod limits;
+mod memory;
 mod opening;
 mod quic_config;
 #[cfg(test)]
@@ -28,8 +30,10 @@ mod socket_tests;
 mod stream;
 mod tls;
 mod verifier;
+mod waited;
 mod wire;
 
+pub use address_block::AddressBlock;
 pub use admission::AdmissionCounts;
 pub use call::{CallError, IncomingCall, Responder};
 pub use certificate::{IdentityFault, ServerIdentity};
@@ -39,6 +43,6 @@ pub use endpoint::{BindError, ConnectError, Endpoint};
 pub use flow::{FlowReceiver, FlowSender};
 pub use frame::FrameFault;
 pub use incoming::{Incoming, PendingStream};
-pub use limits::AdmissionLimits;
+pub use limits::{AdmissionLimits, EndpointLimits, HandshakeRate, StreamLimits};
 pub use stream::StreamFault;
 pub use wire::{Request, WireFault};

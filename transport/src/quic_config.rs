@@ -19,8 +19,8 @@ use crate::certificate::ServerIdentity;
 use crate::connection::Link;
 use crate::limits::{
     CLIENT_IDLE_LIMIT, CLIENT_KEEP_ALIVE, CLIENT_WINDOW_BYTES, FEDERATION_IDLE_LIMIT,
-    FEDERATION_KEEP_ALIVE, FEDERATION_WINDOW_BYTES, SEND_WINDOW_BYTES, STRANGER_STREAMS_MAX,
-    STRANGER_WINDOW_BYTES, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    FEDERATION_KEEP_ALIVE, FEDERATION_WINDOW_BYTES, SEND_WINDOW_BYTES, STRANGER_SEND_WINDOW_BYTES,
+    STRANGER_STREAMS_MAX, STRANGER_WINDOW_BYTES, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use crate::tls::{self, TlsFault};
 
@@ -110,7 +110,9 @@ pub(crate) fn server(identity: &ServerIdentity) -> Result<ServerConfig, TlsFault
     let crypto = Arc::new(tls::server_config(identity)?);
     let mut config = ServerConfig::with_crypto(crypto);
     let mut transport = transport(CLIENT_IDLE_LIMIT, None, STRANGER_WINDOW_BYTES);
-    transport.max_concurrent_bidi_streams(STRANGER_STREAMS_MAX.into());
+    transport
+        .max_concurrent_bidi_streams(STRANGER_STREAMS_MAX.into())
+        .send_window(STRANGER_SEND_WINDOW_BYTES);
     config
         .transport_config(Arc::new(transport))
         .max_incoming(INCOMING_MAX)

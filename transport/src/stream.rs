@@ -4,14 +4,19 @@
 //! flow's kind (16 bits, little-endian). What follows are frames. A call's answer starts with one
 //! byte: reply or fault.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use capnp::message::{Allocator, Builder};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use crate::close::{CloseReason, StreamCode};
 use crate::connection::Connection;
 use crate::frame::{FrameBuffer, FrameFault, append_message};
-use crate::limits::{LARGE_FRAME_BYTES, SEND_BATCH_BYTES};
+use crate::limits::{FRAME_BYTES_PER_SECOND, LARGE_FRAME_BYTES, SEND_BATCH_BYTES};
+use crate::memory::{Share, UsedUp};
+use crate::waited::Waited;
 use crate::wire::WireFault;
 
 /// Packets' worth of data fetched from the connection at a time.
@@ -41,8 +46,9 @@ pub enum StreamFault {
     /// The first bytes name no kind of stream that this side knows.
     #[error("unknown stream opening {0:02x?}")]
     UnknownOpening([u8; 4]),
-    /// The peer has too many streams open that each hold a large frame, or too many flows.
-    #[error("too many large frames or flows at once on this connection")]
+    /// The peer has too many streams open that each hold a large frame, or too many flows, or all peers
+    /// together have sent more halves of frames than this side holds.
+    #[error("too many large frames or flows at once; try again")]
     Crowded,
     /// It took too long.
     #[error("no progress within {limit_ms} ms")]
@@ -53,6 +59,13 @@ pub enum StreamFault {
 }
 
 impl StreamFault {
+    /// The peer took longer than it may.
+    pub(crate) fn too_slow(limit: Duration) -> Self {
+        Self::TimedOut {
+            limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
     /// What to tell the peer when the stream is given up because of this fault.
     pub(crate) fn code(&self) -> StreamCode {
         match self {
@@ -76,9 +89,19 @@ pub(crate) struct FrameReader {
     ended: bool,
     /// Held while a large frame of a peer's call is half received.
     large: Option<OwnedSemaphorePermit>,
-    large_frames: LargeFrames,
+    /// What the peer has to keep to on a stream that it opened.
+    rules: Option<Rules>,
     /// Held for as long as a flow that the peer opened lasts.
     _flow: Option<OwnedSemaphorePermit>,
+}
+
+/// What a peer has to keep to on a stream that it opened.
+#[derive(Debug)]
+struct Rules {
+    large_frames: LargeFrames,
+    share: Share,
+    /// How long the frame that is half received has been waited for.
+    waited: Waited,
 }
 
 /// Whether large frames need one of the connection's few places for them.
@@ -97,24 +120,31 @@ impl FrameReader {
             buffer: FrameBuffer::default(),
             ended: false,
             large: None,
-            large_frames: LargeFrames::Free,
+            rules: None,
             _flow: None,
         }
     }
 
     /// Of a stream that the peer opened.
     pub(crate) fn of_theirs(stream: quinn::RecvStream, connection: Connection) -> Self {
-        Self {
+        let rules = Rules {
             large_frames: LargeFrames::Rationed,
+            share: connection.memory_share(),
+            waited: Waited::default(),
+        };
+        Self {
+            rules: Some(rules),
             ..Self::of_ours(stream, connection)
         }
     }
 
     /// Makes it a flow's, which holds `place` among the few flows of a connection instead of
     /// competing for the places of large frames.
-    pub(crate) fn into_flow(self, place: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn into_flow(mut self, place: OwnedSemaphorePermit) -> Self {
+        if let Some(rules) = &mut self.rules {
+            rules.large_frames = LargeFrames::Free;
+        }
         Self {
-            large_frames: LargeFrames::Free,
             _flow: Some(place),
             ..self
         }
@@ -132,7 +162,7 @@ impl FrameReader {
                 return Ok(Some(frame));
             }
             self.ration_large_frame()?;
-            if !self.fill().await? {
+            if !self.fill_in_time().await? {
                 return if self.buffer.is_empty() {
                     Ok(None)
                 } else {
@@ -147,6 +177,10 @@ impl FrameReader {
         let frame = self.buffer.next_frame(self.connection.frame_limit())?;
         if frame.is_some() {
             self.large = None;
+            if let Some(rules) = &mut self.rules {
+                rules.share.shrink(self.buffer.len());
+                rules.waited = Waited::default();
+            }
         }
         Ok(frame)
     }
@@ -159,7 +193,9 @@ impl FrameReader {
         let Some(length) = length.filter(|length| *length > LARGE_FRAME_BYTES) else {
             return Ok(());
         };
-        if self.large.is_none() && self.large_frames == LargeFrames::Rationed {
+        let rules = self.rules.as_ref();
+        let rationed = rules.is_some_and(|rules| rules.large_frames == LargeFrames::Rationed);
+        if self.large.is_none() && rationed {
             let place = self.connection.large_frame_place();
             self.large = Some(place.ok_or(StreamFault::Crowded)?);
         }
@@ -194,28 +230,69 @@ impl FrameReader {
         let _ = self.stream.stop(code.into());
     }
 
-    async fn fill(&mut self) -> Result<bool, StreamFault> {
-        if self.ended {
-            return Ok(false);
-        }
-        let mut chunks: [Bytes; CHUNKS_PER_READ] = Default::default();
-        let Some(count) = self
-            .stream
-            .read_chunks(&mut chunks)
-            .await
-            .map_err(read_fault)?
-        else {
-            self.ended = true;
-            return Ok(false);
+    /// Reads on. A peer that has begun a frame has to go on with it: between two frames it may be
+    /// silent for as long as the connection lives, inside of one it may not.
+    async fn fill_in_time(&mut self) -> Result<bool, StreamFault> {
+        let limit = self.frame_time();
+        let Some(limit) = limit.filter(|_| !self.buffer.is_empty()) else {
+            return self.fill().await;
         };
-        self.connection
-            .check_address()
-            .map_err(StreamFault::ConnectionLost)?;
-        for chunk in &chunks[..count] {
-            self.buffer.extend(chunk);
-        }
-        Ok(true)
+        let Self {
+            stream,
+            buffer,
+            ended,
+            rules,
+            connection,
+            ..
+        } = self;
+        let rules = rules.as_mut().expect("a limit is a rule");
+        let filled = fill((stream, connection), buffer, ended, &mut rules.share);
+        let filled = rules.waited.spend(limit, filled).await;
+        filled.unwrap_or_else(|| Err(StreamFault::too_slow(limit)))
     }
+
+    /// How long the peer may take for what has come of the frame so far.
+    fn frame_time(&self) -> Option<Duration> {
+        self.rules.as_ref()?;
+        let received = u32::try_from(self.buffer.len()).unwrap_or(u32::MAX);
+        let earned = Duration::from_secs(received.into()) / FRAME_BYTES_PER_SECOND;
+        Some(self.connection.stream_limits().frame + earned)
+    }
+
+    async fn fill(&mut self) -> Result<bool, StreamFault> {
+        let from = (&mut self.stream, &self.connection);
+        let share = self.rules.as_mut().map(|rules| &mut rules.share);
+        fill(from, &mut self.buffer, &mut self.ended, share).await
+    }
+}
+
+/// Takes what has arrived, or waits for more; false at the end of the stream.
+async fn fill(
+    (stream, connection): (&mut quinn::RecvStream, &Connection),
+    buffer: &mut FrameBuffer,
+    ended: &mut bool,
+    share: impl Into<Option<&mut Share>>,
+) -> Result<bool, StreamFault> {
+    if *ended {
+        return Ok(false);
+    }
+    let mut chunks: [Bytes; CHUNKS_PER_READ] = Default::default();
+    let read = stream.read_chunks(&mut chunks).await;
+    let Some(count) = read.map_err(read_fault)? else {
+        *ended = true;
+        return Ok(false);
+    };
+    connection
+        .check_address()
+        .map_err(StreamFault::ConnectionLost)?;
+    let more: usize = chunks[..count].iter().map(Bytes::len).sum();
+    if let Some(share) = share.into() {
+        share.grow(buffer.len() + more)?;
+    }
+    for chunk in &chunks[..count] {
+        buffer.extend(chunk);
+    }
+    Ok(true)
 }
 
 /// The sending half. Frames queue in memory until they are flushed in one write.
@@ -224,14 +301,27 @@ pub(crate) struct FrameWriter {
     stream: quinn::SendStream,
     queued: BytesMut,
     writing: Bytes,
+    /// How long the peer may take nothing of what is sent to it.
+    stall: Option<Duration>,
 }
 
 impl FrameWriter {
-    pub(crate) fn new(stream: quinn::SendStream) -> Self {
+    /// Of a stream that this side opened.
+    pub(crate) fn of_ours(stream: quinn::SendStream) -> Self {
         Self {
             stream,
             queued: BytesMut::new(),
             writing: Bytes::new(),
+            stall: None,
+        }
+    }
+
+    /// Of a stream that the peer opened. If it takes nothing for as long as `stall`, the stream is
+    /// reset: it would keep what waits for it in memory for good.
+    pub(crate) fn of_theirs(stream: quinn::SendStream, stall: Duration) -> Self {
+        Self {
+            stall: Some(stall),
+            ..Self::of_ours(stream)
         }
     }
 
@@ -255,16 +345,28 @@ impl FrameWriter {
     pub(crate) async fn flush(&mut self) -> Result<(), StreamFault> {
         loop {
             while !self.writing.is_empty() {
-                self.stream
-                    .write_chunks(std::slice::from_mut(&mut self.writing))
-                    .await
-                    .map_err(write_fault)?;
+                self.write_some().await?;
             }
             if self.queued.is_empty() {
                 return Ok(());
             }
             self.writing = self.queued.split().freeze();
         }
+    }
+
+    async fn write_some(&mut self) -> Result<(), StreamFault> {
+        let chunks = std::slice::from_mut(&mut self.writing);
+        let writing = async {
+            let written = self.stream.write_chunks(chunks).await;
+            written.map(|_| ()).map_err(write_fault)
+        };
+        let Some(stall) = self.stall else {
+            return writing.await;
+        };
+        timeout(stall, writing).await.unwrap_or_else(|_| {
+            self.reset(StreamCode::TIMED_OUT);
+            Err(StreamFault::too_slow(stall))
+        })
     }
 
     /// Says that nothing more will come. What was flushed is still delivered.
@@ -280,7 +382,17 @@ impl FrameWriter {
     }
 
     /// Waits until the peer has acknowledged everything or stopped the stream.
-    pub(crate) async fn settled(&self) -> Result<(), StreamFault> {
+    pub(crate) async fn settled(&mut self) -> Result<(), StreamFault> {
+        let Some(stall) = self.stall else {
+            return self.stopped().await;
+        };
+        timeout(stall, self.stopped()).await.unwrap_or_else(|_| {
+            self.reset(StreamCode::TIMED_OUT);
+            Err(StreamFault::too_slow(stall))
+        })
+    }
+
+    async fn stopped(&self) -> Result<(), StreamFault> {
         match self.stream.stopped().await {
             Ok(None) => Ok(()),
             Ok(Some(code)) => Err(StreamFault::Stopped(code.into())),
@@ -289,6 +401,12 @@ impl FrameWriter {
             }
             Err(quinn::StoppedError::ZeroRttRejected) => unreachable!("0-RTT is never used"),
         }
+    }
+}
+
+impl From<UsedUp> for StreamFault {
+    fn from(_: UsedUp) -> Self {
+        Self::Crowded
     }
 }
 

@@ -92,7 +92,11 @@ pub fn connect(parts: Parts) -> anyhow::Result<(Arc<Server>, WriterThread)> {
         Arc::clone(&store),
         writer.clone(),
         parts.endpoint,
-        Directory::new(SafeClient::new(parts.discovery)?),
+        Directory::new(
+            SafeClient::new(parts.discovery)?,
+            Arc::clone(&store),
+            writer.clone(),
+        ),
         parts.policy,
     );
     let server = Server {
@@ -107,7 +111,11 @@ pub fn connect(parts: Parts) -> anyhow::Result<(Arc<Server>, WriterThread)> {
     Ok((Arc::new(server), thread))
 }
 
-fn open_store(config: &Config, dir: &DataDir) -> anyhow::Result<Arc<dyn Store>> {
+/// Opens the database that the configuration names.
+///
+/// # Errors
+/// It cannot be opened, or is newer than this software.
+pub fn open_store(config: &Config, dir: &DataDir) -> anyhow::Result<Arc<dyn Store>> {
     match config.store.kind {
         StoreKind::Sqlite => {
             let path = dir.path().join(&config.store.path);

@@ -8,6 +8,7 @@
 //! - `https`: DID documents; `admin`: health.
 //! - `client_edge`, `peer_edge`: connections of devices and of other servers, their calls and flows.
 //! - `peers`: the links to other servers; `hub`: what this server does as the hub of a room.
+//! - `quotas`: how much is taken from whom.
 //! - `writer`: the one thread that writes; `wakes`, `tails`: who is told, and what they read.
 //! - `workers`: what runs beside all that.
 //! - `assembly`: puts the parts together; `node`: runs them, and stops them at the end.
@@ -27,10 +28,10 @@ mod node;
 mod peer_edge;
 mod peers;
 mod pipeline;
+mod quotas;
 mod registration;
 mod server;
 mod tails;
-mod throttle;
 mod wakes;
 mod workers;
 mod writer;

@@ -1,7 +1,6 @@
 //! Runs the server: binds its addresses, starts its parts, waits for the end, stops them.
 
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,29 +8,26 @@ use anyhow::{Context, anyhow};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use entente_identity::Endpoint as PublicEndpoint;
-use entente_transport::{AdmissionLimits, CloseCode, Endpoint, Link, ServerIdentity};
+use entente_transport::{CloseCode, Endpoint, Link, ServerIdentity};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::{self, Readiness};
 use crate::assembly::{assemble, users};
-use crate::client_edge::{self, ClientEdge, client_pipeline};
-use crate::config::{Config, Tls};
+use crate::client_edge::{self, ClientEdge, Sessions, client_pipeline};
+use crate::config::{Config, Limits, Tls};
 use crate::credentials::Credentials;
 use crate::data_dir::DataDir;
 use crate::https::{Documents, HttpsEdge, KeyDocuments, tls_config};
 use crate::peer_edge::{self, Newest, PeerEdge, peer_pipeline};
+use crate::quotas::Quotas;
 use crate::server::Server;
-use crate::throttle::Throttle;
 use crate::workers;
 use crate::writer::{Condition, WriterThread};
 
 /// How long open requests may take when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often one address may register or log in: steadily, and at once.
-const STRANGER_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
-const STRANGER_CALLS_BURST: NonZeroU32 = NonZeroU32::new(2_000).expect("not zero");
 
 /// A server that listens and does not answer yet.
 struct Bound {
@@ -55,7 +51,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(reload(config.tls, bound.https.tls()));
     let mut https = tokio::spawn(bound.https.serve(handle.clone()));
     let admin = tokio::spawn(admin::serve(bound.admin, readiness));
-    tokio::spawn(accept(Arc::clone(&bound.server), bound.endpoint.clone()));
+    let serving = (Arc::clone(&bound.server), bound.endpoint.clone());
+    tokio::spawn(accept(serving, config.limits));
     workers::start(&bound.server).await?;
     let reporting = tokio::spawn(report(bound.writer.condition, ready.clone()));
     tracing::info!(server = %bound.server.me(), version = env!("CARGO_PKG_VERSION"), "ready");
@@ -84,7 +81,7 @@ async fn bind(config: &Config, dir: &DataDir) -> anyhow::Result<Bound> {
         .await
         .with_context(|| format!("cannot listen on {} (listen.admin)", listen.admin))?;
     let identity = ServerIdentity::new(credentials.key())?;
-    let endpoint = Endpoint::bind(listen.quic, identity, AdmissionLimits::default())
+    let endpoint = Endpoint::bind(listen.quic, identity, config.limits.endpoint())
         .with_context(|| format!("cannot listen on {} (listen.quic)", listen.quic))?;
     let (server, writer) = assemble(config, &credentials, dir, endpoint.clone())?;
     let public = PublicEndpoint {
@@ -112,17 +109,17 @@ async fn bind(config: &Config, dir: &DataDir) -> anyhow::Result<Bound> {
 }
 
 /// Takes connections and hands each to its edge.
-async fn accept(server: Arc<Server>, endpoint: Endpoint) {
+async fn accept((server, endpoint): (Arc<Server>, Endpoint), limits: Limits) {
+    let quotas = Arc::new(Quotas::new(&limits));
     let clients = ClientEdge {
-        calls: client_pipeline(Arc::clone(&server)),
-        strangers: Arc::new(Throttle::<IpAddr>::new(
-            STRANGER_CALLS_PER_SECOND,
-            STRANGER_CALLS_BURST,
-        )),
+        calls: client_pipeline(Arc::clone(&server), Arc::clone(&quotas)),
+        sessions: Arc::new(Sessions::new(limits.connections_per_account)),
+        quotas: Arc::clone(&quotas),
         server: Arc::clone(&server),
     };
     let peers = PeerEdge {
-        calls: peer_pipeline(Arc::clone(&server)),
+        calls: peer_pipeline(Arc::clone(&server), Arc::clone(&quotas)),
+        quotas,
         newest: Arc::new(Newest::default()),
         server,
     };

@@ -42,6 +42,8 @@ pub struct Wakes {
     pub peers: WakeSet<ServerDid>,
     /// Rooms of which entries are missing here.
     pub repairs: WakeSet<RoomId>,
+    /// Rooms whose logs grew since their heads were compared with others.
+    pub heads: WakeSet<RoomId>,
 }
 
 type Signal = Arc<WakeSet<Wake>>;
@@ -77,6 +79,12 @@ impl<T: Eq + Hash> WakeSet<T> {
         if lock(&self.waiting).insert(item) {
             self.grown.notify_one();
         }
+    }
+
+    /// Takes what there is to look at now, if anything.
+    pub fn take_now(&self) -> Option<HashSet<T>> {
+        let taken = mem::take(&mut *lock(&self.waiting));
+        (!taken.is_empty()).then_some(taken)
     }
 
     /// Waits for something to look at and takes all of it. For one taker at a time; cancelling loses
@@ -115,7 +123,10 @@ impl Wakes {
     pub fn perform(&self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::WakeRoom(room) => self.wake_room(room),
+                Effect::WakeRoom(room) => {
+                    self.wake_room(room);
+                    self.heads.insert(room);
+                }
                 Effect::WakeDevice(account, device) => self.wake_device((account, device)),
                 Effect::WakePeer(server) => self.peers.insert(server),
                 Effect::RepairRoom(room) => self.repairs.insert(room),

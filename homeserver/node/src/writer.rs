@@ -20,6 +20,10 @@ const MAX_BATCH: usize = 512;
 const QUEUE_COMMANDS: usize = 4096;
 /// Most memory of what waits, in KiB: 64 MiB.
 const QUEUE_KIB: u32 = 64 * 1024;
+/// What relayed batches may take of it: the other half is left for those who do not wait.
+const RELAYED_COMMANDS: usize = QUEUE_COMMANDS / 2;
+/// The same of its memory, in KiB.
+const RELAYED_KIB: u32 = QUEUE_KIB / 2;
 /// What a caller is told to wait when the queue is full, in milliseconds.
 const BUSY_RETRY_MS: u32 = 250;
 
@@ -28,14 +32,29 @@ type Reply = Result<Answer, Fault>;
 struct Queued {
     command: Command,
     reply: oneshot::Sender<Reply>,
-    /// Its share of the queue's memory, given back when the command is done.
+    /// Its share of the queue, given back when the command is done.
+    _share: Share,
+}
+
+/// What a command that waits holds.
+struct Share {
     _memory: OwnedSemaphorePermit,
+    /// Of what relayed batches may take together: the place and the memory.
+    _relayed: Option<[OwnedSemaphorePermit; 2]>,
 }
 
 /// Hands commands to the writer's thread. Clones are handles to the same writer; it ends with the last.
 #[derive(Clone)]
 pub struct Writer {
     queue: mpsc::Sender<Queued>,
+    memory: Arc<Semaphore>,
+    relayed: Arc<Relayed>,
+}
+
+/// What is left for relayed batches. They wait for it and do not go away: without a bound of their own
+/// those of a few busy peers would take every place as soon as it is free.
+struct Relayed {
+    places: Arc<Semaphore>,
     memory: Arc<Semaphore>,
 }
 
@@ -85,7 +104,16 @@ impl Writer {
             ended,
             condition: seen,
         };
-        Ok((Self { queue, memory }, thread))
+        let relayed = Arc::new(Relayed {
+            places: Arc::new(Semaphore::new(RELAYED_COMMANDS)),
+            memory: Arc::new(Semaphore::new(RELAYED_KIB as usize)),
+        });
+        let writer = Self {
+            queue,
+            memory,
+            relayed,
+        };
+        Ok((writer, thread))
     }
 
     /// Queues a command, or refuses it when too much waits. Its order is that of the calls.
@@ -95,21 +123,32 @@ impl Writer {
     pub fn try_submit(&self, command: Command) -> Result<Pending, Fault> {
         let memory = Arc::clone(&self.memory);
         let memory = memory.try_acquire_many_owned(weight_kib(&command));
-        let memory = memory.map_err(|_| busy())?;
+        let share = Share {
+            _memory: memory.map_err(|_| busy())?,
+            _relayed: None,
+        };
         let place = self.queue.try_reserve().map_err(|_| busy())?;
-        Ok(queue(place, command, memory))
+        Ok(queue(place, command, share))
     }
 
-    /// Queues a command as soon as there is room.
+    /// Queues a relayed batch as soon as there is room among its like.
     ///
     /// # Errors
     /// [`FaultCode::Busy`] when the writer has stopped.
     pub async fn submit(&self, command: Command) -> Result<Pending, Fault> {
-        let memory = Arc::clone(&self.memory);
-        let memory = memory.acquire_many_owned(weight_kib(&command)).await;
-        let memory = memory.map_err(|_| busy())?;
+        let weight_kib = weight_kib(&command).min(RELAYED_KIB);
+        let take = async |from: &Arc<Semaphore>, count| {
+            let taken = Arc::clone(from).acquire_many_owned(count).await;
+            taken.map_err(|_| busy())
+        };
+        let relayed_place = take(&self.relayed.places, 1).await?;
+        let relayed_memory = take(&self.relayed.memory, weight_kib).await?;
+        let share = Share {
+            _memory: take(&self.memory, weight_kib).await?,
+            _relayed: Some([relayed_place, relayed_memory]),
+        };
         let place = self.queue.reserve().await.map_err(|_| busy())?;
-        Ok(queue(place, command, memory))
+        Ok(queue(place, command, share))
     }
 
     /// Queues a command unless too much waits, and waits for its answer.
@@ -145,16 +184,12 @@ fn stopped() -> Fault {
     Fault::new(FaultCode::Timeout, detail)
 }
 
-fn queue(
-    place: mpsc::Permit<'_, Queued>,
-    command: Command,
-    memory: OwnedSemaphorePermit,
-) -> Pending {
+fn queue(place: mpsc::Permit<'_, Queued>, command: Command, share: Share) -> Pending {
     let (reply, answer) = oneshot::channel();
     place.send(Queued {
         command,
         reply,
-        _memory: memory,
+        _share: share,
     });
     Pending(answer)
 }
@@ -171,7 +206,7 @@ fn run(
         let mut replies = Vec::with_capacity(batch.len());
         let mut work = Vec::with_capacity(batch.len());
         for queued in batch.drain(..) {
-            replies.push((queued.reply, queued._memory));
+            replies.push((queued.reply, queued._share));
             work.push(queued.command);
         }
         let executed = futures::executor::block_on(execute(store, here, work, now()));
@@ -181,7 +216,7 @@ fn run(
             failure,
         } = executed;
         note(condition, failure);
-        for ((reply, _memory), answer) in replies.into_iter().zip(answers) {
+        for ((reply, _share), answer) in replies.into_iter().zip(answers) {
             // A caller that has gone away does not need its answer.
             let _ = reply.send(answer);
         }
@@ -222,13 +257,15 @@ fn weight_kib(command: &Command) -> u32 {
             .sum(),
         // Their parts are private to what was checked; each is bounded by a frame.
         Command::CreateRoom(_) | Command::Commit { .. } => 1024 * 1024,
-        Command::Register(_) | Command::Propose { .. } => 16 * 1024,
+        Command::Freeze { .. } => 1024 * 1024,
+        Command::Register(_) | Command::Propose { .. } | Command::Pin(_) => 16 * 1024,
         Command::Claim { .. }
         | Command::NoteClaim { .. }
         | Command::AcknowledgeQueue { .. }
         | Command::Greeted { .. }
         | Command::Acknowledge { .. }
-        | Command::BeginEpoch { .. } => 0,
+        | Command::BeginEpoch { .. }
+        | Command::DropPin(_) => 0,
     };
     u32::try_from(bytes / 1024 + 1).map_or(QUEUE_KIB, |kib| kib.min(QUEUE_KIB))
 }

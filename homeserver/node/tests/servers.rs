@@ -201,6 +201,48 @@ async fn what_is_owed_to_a_server_that_is_down_arrives_soon_after_its_return() {
     assert!(back.elapsed().as_secs() < 5, "took {:?}", back.elapsed());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a7_another_chain_of_keys_is_refused_until_its_trust_is_reset() {
+    let mut network = Network::new();
+    let (mut a, mut b) = (network.add("org-a.test"), network.add("org-b.test"));
+    a.start();
+    b.start();
+    let (alice, from) = a.join("alice").await;
+    let (bob, to) = b.join("bob").await;
+    from.call(&invite(&bob, &b, 1)).await.expect("taken");
+    assert_eq!(Inbox::open(&to, 0).await.invites(1).await, [1]);
+    let pinned = a.peer_trust("show", "org-b.test");
+    assert!(pinned.status.success(), "pinned at first contact");
+
+    a.stop();
+    let mut b = network.set_up_anew(b);
+    b.start();
+    a.start();
+    let (bob, to) = b.join("bob").await;
+    let from = a.login(&alice).await;
+    from.call(&invite(&bob, &b, 2)).await.expect("stored");
+    let refused = async {
+        loop {
+            let peers = status(&from).await.peers;
+            if let PeerReach::Unreachable { .. } = peers[0].reach {
+                return peers[0].owed;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    assert_eq!(timeout(PATIENCE, refused).await.expect("refused"), 1);
+    assert_eq!(
+        a.peer_trust("show", "org-b.test").stdout,
+        pinned.stdout,
+        "the pin outlives a restart and stands"
+    );
+
+    let reset = a.peer_trust("reset", "org-b.test");
+    assert!(reset.status.success(), "{reset:?}");
+    assert_eq!(Inbox::open(&to, 0).await.invites(1).await, [2]);
+    assert_ne!(a.peer_trust("show", "org-b.test").stdout, pinned.stdout);
+}
+
 /// Which of two servers is killed while invitations go from the first to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Killed {
@@ -251,7 +293,7 @@ async fn rounds(killed: Killed) -> (BTreeSet<u64>, Vec<u64>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_lost_or_doubled_when_the_receiver_is_killed() {
+async fn d2_nothing_is_lost_or_doubled_when_the_receiver_is_killed() {
     let (taken, came) = rounds(Killed::Receiver).await;
     let distinct: BTreeSet<u64> = came.iter().copied().collect();
     assert_eq!(distinct.len(), came.len(), "nothing twice");

@@ -1,7 +1,114 @@
 //! The door: retries, refusals, roaming, farewell.
 
+use std::net::IpAddr;
+
+use tokio::time::timeout;
+
+use super::bare_peer::BarePeer;
 use super::*;
-use crate::{CloseCode, CloseReason, ConnectError};
+use crate::{CloseCode, CloseReason, ConnectError, HandshakeRate};
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// A device at another address of the loopback network.
+fn device_at(last: u8) -> Endpoint {
+    let address = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
+    Endpoint::dial_only(SocketAddr::new(address, 0)).expect("loopback can be bound")
+}
+
+/// Packets from addresses that nobody has proven get a Retry, keep nothing here, and do not keep a
+/// device out that proves its address.
+#[tokio::test]
+async fn d6_a_crowd_of_unproven_newcomers_is_sent_back_and_keeps_nobody_out() {
+    const CROWD: usize = 300;
+    let server = server(1);
+    let address = server.local_address().unwrap();
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let mut peer = BarePeer::new(address, |_| {}).await;
+        peer.hello().await;
+        crowd.push(peer);
+    }
+    let device = device();
+    let pins = [public(1)];
+    let dialling = device.connect_client(address, NAME, &pins);
+    let dialled = timeout(PATIENCE, dialling).await.expect("in time");
+    assert!(dialled.is_ok(), "{dialled:?}");
+    let counts = server.admission_counts();
+    let let_in = CROWD + 1 - usize::try_from(counts.retried).unwrap();
+    assert!(let_in <= 16, "{let_in} began a handshake, {counts:?}");
+    assert_eq!(counts.refused, 0);
+}
+
+/// Strangers of one address that stay find no more places than their share; others get in at once.
+#[tokio::test]
+async fn e2_one_address_cannot_fill_the_door() {
+    let limits = AdmissionLimits {
+        strangers: 8,
+        strangers_per_address: 3,
+        ..AdmissionLimits::default()
+    };
+    let server = server_with(1, limits);
+    let address = server.local_address().unwrap();
+    let accepting = tokio::spawn({
+        let server = server.clone();
+        async move {
+            let mut kept = Vec::new();
+            while let Some(connection) = server.accept().await {
+                kept.push(connection);
+            }
+        }
+    });
+    let greedy = device_at(2);
+    let mut dialling = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let greedy = greedy.clone();
+        dialling.spawn(async move { greedy.connect_client(address, NAME, &[public(1)]).await });
+    }
+    let mut inside = Vec::new();
+    while inside.len() < 3 {
+        let dialled = timeout(PATIENCE, dialling.join_next())
+            .await
+            .expect("in time");
+        inside.push(dialled.unwrap().unwrap().expect("a place"));
+    }
+    for last in [3, 4] {
+        let other = device_at(last)
+            .connect_client(address, NAME, &[public(1)])
+            .await;
+        assert!(other.is_ok(), "{other:?}");
+    }
+    while let Some(refused) = dialling.join_next().await {
+        let error = refused
+            .unwrap()
+            .expect_err("no place of that address is left");
+        assert!(matches!(error, ConnectError::Ended(_)), "{error}");
+    }
+    assert_eq!(server.admission_counts().refused, 5);
+    accepting.abort();
+}
+
+#[tokio::test]
+async fn d6_an_address_in_a_hurry_is_refused_and_others_are_not() {
+    let limits = AdmissionLimits {
+        handshakes_per_address: HandshakeRate {
+            interval: std::time::Duration::from_secs(1),
+            burst: 3,
+        },
+        ..AdmissionLimits::default()
+    };
+    let server = server_with(1, limits);
+    let address = server.local_address().unwrap();
+    let hasty = device_at(2);
+    let pins = [public(1)];
+    let mut refused = 0;
+    for _ in 0..20 {
+        refused += usize::from(hasty.connect_client(address, NAME, &pins).await.is_err());
+    }
+    assert!((10..=17).contains(&refused), "{refused} of 20 were refused");
+    let other = device_at(3).connect_client(address, NAME, &pins).await;
+    assert!(other.is_ok(), "{other:?}");
+}
 
 #[tokio::test]
 async fn a_crowded_door_asks_newcomers_to_prove_their_address() {

@@ -179,7 +179,7 @@ async fn an_unknown_protocol_is_refused() {
 }
 
 #[tokio::test]
-async fn sessions_are_never_resumed() {
+async fn e3_sessions_are_never_resumed_and_give_no_early_data() {
     let server = server(1);
     let (mut config, _) = tls::rustls_client(Link::Client, vec![public(1)], None).unwrap();
     config.resumption = rustls::client::Resumption::in_memory_sessions(8);

@@ -1,7 +1,11 @@
 //! The byte-level layer over real sockets on the loopback interface.
 
 mod admission;
+mod bare_peer;
+mod exhaustion;
 mod identity;
+mod messages;
+mod quic_abuse;
 mod streams;
 mod trust;
 mod typed;
@@ -15,6 +19,7 @@ use entente_identity::{PublicKey, SigningKey};
 use crate::call::exchange;
 use crate::incoming::RawStream;
 use crate::stream::{FrameWriter, StreamFault};
+use crate::limits::EndpointLimits;
 use crate::{AdmissionLimits, Connection, Endpoint, ServerIdentity};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -29,10 +34,10 @@ fn public(seed: u8) -> PublicKey {
 }
 
 fn server(seed: u8) -> Endpoint {
-    server_with(seed, AdmissionLimits::default())
+    server_with(seed, EndpointLimits::default())
 }
 
-fn server_with(seed: u8, limits: AdmissionLimits) -> Endpoint {
+fn server_with(seed: u8, limits: impl Into<EndpointLimits>) -> Endpoint {
     Endpoint::bind(LOOPBACK, identity(seed), limits).expect("loopback can be bound")
 }
 

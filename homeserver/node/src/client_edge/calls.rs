@@ -1,12 +1,11 @@
 //! The calls of devices: each goes to its operation, here or at the room's hub.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use entente_homeserver_core::create_room;
 use entente_homeserver_ops::read::status::waiting;
 use entente_homeserver_ops::{Answer, Command};
-use entente_identity::AccountDid;
+use entente_identity::{AccountDid, ServerDid};
 use entente_protocol::call::{
     ClientRequest, ClientResponse, CreateRoom, HubCall, PeerRequest, PeerResponse, Register,
     ServerStatus, Vouched,
@@ -16,15 +15,12 @@ use entente_protocol::fault::{Fault, FaultCode};
 use crate::clock::now;
 use crate::hub::{self, Asker, misbehaved, wrong_answer};
 use crate::pipeline::{Named, Pipeline, pipeline};
+use crate::quotas::{self, Quotas};
 use crate::server::{Server, explain, off_thread};
-use crate::throttle::Throttle;
 use crate::wakes::DeviceKey;
 
 /// Most calls of devices under way at once.
 const MAX_CALLS: usize = 2048;
-/// How many calls an account may make: steadily, and at once.
-const ACCOUNT_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
-const ACCOUNT_CALLS_BURST: NonZeroU32 = NonZeroU32::new(2000).expect("not zero");
 
 /// Who calls.
 #[derive(Clone, Copy, Debug)]
@@ -63,22 +59,41 @@ impl Named for ClientCall {
 }
 
 /// The way of every call of a device.
-pub fn client_pipeline(server: Arc<Server>) -> Pipeline<ClientCall, ClientResponse> {
-    let throttle = Throttle::new(ACCOUNT_CALLS_PER_SECOND, ACCOUNT_CALLS_BURST);
-    let throttle: Arc<Throttle<AccountDid>> = Arc::new(throttle);
+pub fn client_pipeline(
+    server: Arc<Server>,
+    quotas: Arc<Quotas>,
+) -> Pipeline<ClientCall, ClientResponse> {
     pipeline(MAX_CALLS, move |call: ClientCall| {
         let server = Arc::clone(&server);
-        let throttle = Arc::clone(&throttle);
+        let quotas = Arc::clone(&quotas);
         async move {
             match call.caller {
                 Caller::Stranger => stranger(&server, call.request).await,
                 Caller::Device(device) => {
-                    throttle.admit(&device.0)?;
+                    let _under_way = quotas.call(&device.0)?;
+                    admit(&quotas, server.me(), device.0, &call.request)?;
                     operate(&server, device, call.request).await
                 }
             }
         }
     })
+}
+
+/// Judges what a call does to others than its caller.
+fn admit(
+    quotas: &Quotas,
+    me: &ServerDid,
+    caller: AccountDid,
+    request: &ClientRequest,
+) -> Result<(), Fault> {
+    match request {
+        ClientRequest::Invite(invite) => quotas.invite_sent(&caller, me, &invite.account),
+        ClientRequest::ClaimKeyPackage(claim) if claim.request.home == *me => {
+            let asker = quotas::Asker::Account(caller);
+            quotas.key_package(asker, &claim.request.account)
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn stranger(server: &Server, request: ClientRequest) -> Result<ClientResponse, Fault> {
@@ -189,7 +204,7 @@ async fn at_hub(
 
 enum Route<T> {
     Here(T),
-    There(entente_identity::ServerDid, Vouched<T>),
+    There(ServerDid, Vouched<T>),
 }
 
 fn route<T>(server: &Server, asker: &Asker, call: HubCall<T>) -> Route<T> {
@@ -206,7 +221,7 @@ fn route<T>(server: &Server, asker: &Asker, call: HubCall<T>) -> Route<T> {
 
 async fn pass_on(
     server: &Server,
-    peer: &entente_identity::ServerDid,
+    peer: &ServerDid,
     request: PeerRequest,
 ) -> Result<ClientResponse, Fault> {
     let response = server.peers.call(peer, &request).await?;

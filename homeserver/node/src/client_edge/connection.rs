@@ -1,6 +1,5 @@
 //! One connection of a device.
 
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use entente_homeserver_ops::read::login::login;
@@ -8,15 +7,16 @@ use entente_identity::Signed;
 use entente_protocol::call::{ClientRequest, ClientResponse, LoggedIn};
 use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::hello::{LOGIN_EXPORTER_LABEL, LoginProof};
-use entente_transport::{Connection, Incoming, IncomingCall, PendingStream};
+use entente_transport::{CloseCode, Connection, Incoming, IncomingCall, PendingStream};
 use tower::ServiceExt;
 
 use super::calls::{Caller, ClientCall};
+use super::sessions::{Place, Sessions};
 use super::{submit, sync};
 use crate::clock::now;
 use crate::pipeline::Pipeline;
+use crate::quotas::{Quotas, Throttle};
 use crate::server::Server;
-use crate::throttle::Throttle;
 use crate::wakes::DeviceKey;
 
 /// What every connection of a device needs.
@@ -26,8 +26,10 @@ pub struct ClientEdge {
     pub server: Arc<Server>,
     /// The way of every call.
     pub calls: Pipeline<ClientCall, ClientResponse>,
-    /// How often one address may register or log in.
-    pub strangers: Arc<Throttle<IpAddr>>,
+    /// How much is taken from whom.
+    pub quotas: Arc<Quotas>,
+    /// Who is logged in.
+    pub sessions: Arc<Sessions>,
 }
 
 /// A connection, and who speaks on it.
@@ -35,14 +37,20 @@ struct Session {
     edge: ClientEdge,
     connection: Connection,
     device: OnceLock<DeviceKey>,
+    /// The connection's place among those of its account.
+    place: OnceLock<Place>,
+    /// How often something may be asked on it.
+    calls: Throttle<()>,
 }
 
 /// Serves a connection until it ends.
 pub async fn serve(edge: ClientEdge, connection: Connection) {
     let session = Arc::new(Session {
+        calls: edge.quotas.connection(),
         edge,
         connection,
         device: OnceLock::new(),
+        place: OnceLock::new(),
     });
     let address = session.connection.remote_address();
     tracing::debug!(%address, "a device connected");
@@ -62,13 +70,16 @@ impl Session {
     async fn serve_stream(&self, stream: PendingStream) {
         let incoming = match stream.open().await {
             Ok(incoming) => incoming,
-            Err(fault) => return tracing::debug!(%fault, "a stream made no sense"),
+            Err(fault) => {
+                tracing::debug!(%fault, "a stream made no sense");
+                return self.count_nonsense();
+            }
         };
         match (incoming, self.device.get().copied()) {
             (Incoming::ClientCall(call), _) => self.answer(*call).await,
             (Incoming::Submit(replies, frames), Some(device)) => {
-                let server = Arc::clone(&self.edge.server);
-                if let Err(fault) = submit::serve(server, device, replies, frames).await {
+                let (server, quotas) = (&self.edge.server, &self.edge.quotas);
+                if let Err(fault) = submit::serve((server, quotas), device, replies, frames).await {
                     tracing::debug!(%fault, "a submit flow broke");
                 }
             }
@@ -80,15 +91,27 @@ impl Session {
             }
             // Dropping a flow refuses it: without a login, or of another link.
             (Incoming::Submit(..) | Incoming::Sync(..), None)
-            | (Incoming::Relay(..) | Incoming::PeerCall(_), _) => {}
+            | (Incoming::Relay(..) | Incoming::PeerCall(_), _) => self.count_nonsense(),
+        }
+    }
+
+    /// A stream that made no sense counts as a call. There is nobody to be told to slow down: a peer that
+    /// goes on with it is shut out.
+    fn count_nonsense(&self) {
+        if self.calls.admit(&()).is_err() {
+            let reason = "too many streams that make no sense";
+            self.connection.close(CloseCode::PROTOCOL, reason);
         }
     }
 
     async fn answer(&self, call: IncomingCall<ClientRequest>) {
         let IncomingCall { request, responder } = call;
-        let answer = match request {
-            ClientRequest::Login(proof) => self.login(&proof).await.map(ClientResponse::LoggedIn),
-            request => self.operate(request).await,
+        let answer = match (self.calls.admit(&()), request) {
+            (Err(fault), _) => Err(fault),
+            (Ok(()), ClientRequest::Login(proof)) => {
+                self.login(&proof).await.map(ClientResponse::LoggedIn)
+            }
+            (Ok(()), request) => self.operate(request).await,
         };
         if let Err(fault) = responder.answer(answer).await {
             tracing::debug!(%fault, "an answer was not taken");
@@ -96,19 +119,21 @@ impl Session {
     }
 
     async fn operate(&self, request: ClientRequest) -> Result<ClientResponse, Fault> {
+        if let ClientRequest::Register(_) = request {
+            let address = self.connection.remote_address().ip();
+            self.edge.quotas.registration(address)?;
+        }
         let caller = match self.device.get() {
             Some(device) => Caller::Device(*device),
-            None => {
-                self.admit_stranger()?;
-                Caller::Stranger
-            }
+            None => Caller::Stranger,
         };
         let call = ClientCall { caller, request };
         self.edge.calls.clone().oneshot(call).await
     }
 
     async fn login(&self, proof: &Signed<LoginProof>) -> Result<LoggedIn, Fault> {
-        self.admit_stranger()?;
+        let address = self.connection.remote_address().ip();
+        self.edge.quotas.login(address)?;
         let exporter = self.connection.channel_binding(LOGIN_EXPORTER_LABEL, &[]);
         let server = &self.edge.server;
         let mut read = server.read().await?;
@@ -117,14 +142,12 @@ impl Session {
             let detail = "another device is logged in on this connection; open one of its own";
             return Err(Fault::new(FaultCode::BadRequest, detail));
         }
+        self.place.get_or_init(|| {
+            let sessions = &self.edge.sessions;
+            sessions.enter(device.0, &self.connection)
+        });
         self.connection.trust();
         tracing::debug!(account = %device.0, device = %device.1, "a device logged in");
         Ok(logged_in)
-    }
-
-    fn admit_stranger(&self) -> Result<(), Fault> {
-        self.edge
-            .strangers
-            .admit(&self.connection.remote_address().ip())
     }
 }

@@ -1,10 +1,11 @@
 //! `health`: the probe for containers and service managers; asks the admin address.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
+use reqwest::{Client, StatusCode, redirect};
 use serde_json::json;
 
 use crate::config::Config;
@@ -12,14 +13,14 @@ use crate::config::Config;
 /// A server that does not answer in this time is not healthy.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// More than any answer has, in bytes.
-const MAX_ANSWER_BYTES: u64 = 4096;
+const MAX_ANSWER_BYTES: usize = 4096;
 
 pub(super) fn run(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let answer = ask(reachable(config.listen.admin));
     let ready = answer.as_ref().is_ok_and(|answer| answer.ready);
     let detail = match &answer {
         Ok(answer) => answer.detail.clone(),
-        Err(error) => format!("no answer from {}: {error}", config.listen.admin),
+        Err(error) => format!("no answer from {}: {error:#}", config.listen.admin),
     };
     if json {
         println!("{}", json!({ "ready": ready, "detail": detail }));
@@ -38,18 +39,29 @@ struct Answer {
     detail: String,
 }
 
-fn ask(address: SocketAddr) -> std::io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut text = String::new();
-    stream.take(MAX_ANSWER_BYTES).read_to_string(&mut text)?;
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    Ok(Answer {
-        ready: head.starts_with("HTTP/1.1 200 "),
-        detail: body.trim().to_owned(),
+fn ask(address: SocketAddr) -> anyhow::Result<Answer> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")?;
+    runtime.block_on(async {
+        let client = Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        let url = format!("http://{address}/readyz");
+        let mut response = client.get(url).send().await?;
+        let ready = response.status() == StatusCode::OK;
+        let mut body = Vec::new();
+        while let Some(part) = response.chunk().await? {
+            body.extend_from_slice(&part);
+            if body.len() > MAX_ANSWER_BYTES {
+                break;
+            }
+        }
+        let detail = String::from_utf8_lossy(&body).trim().to_owned();
+        Ok(Answer { ready, detail })
     })
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod health;
 mod init;
 mod keys;
+mod peer_trust;
 mod serve;
 
 use std::net::SocketAddr;
@@ -38,6 +39,9 @@ enum Command {
     /// Look at the server's keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Decide about other servers.
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Ask the running server whether it is ready; exits with 0 if so.
     Health(ConfigArgs),
 }
@@ -54,6 +58,37 @@ enum ConfigCommand {
 enum KeysCommand {
     /// Show the public keys.
     Show(ConfigArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum AdminCommand {
+    /// Other homeservers.
+    #[command(subcommand)]
+    Peer(PeerCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum PeerCommand {
+    /// Which keys of another server are trusted.
+    #[command(subcommand)]
+    Trust(TrustCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum TrustCommand {
+    /// Show what is pinned of a server's keys; exits with 1 if nothing is.
+    Show(TrustArgs),
+    /// Forget what is pinned of a server's keys: the next contact counts as the first one. Only after
+    /// its administrator confirmed, by another way, that the server was set up anew.
+    Reset(TrustArgs),
+}
+
+#[derive(Debug, Args)]
+struct TrustArgs {
+    /// The other organization's domain.
+    domain: Domain,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 #[derive(Debug, Args)]
@@ -117,12 +152,26 @@ impl Cli {
             Command::Keys(KeysCommand::Show(args)) => {
                 load(&args).and_then(|config| keys::run(&config, args.json))
             }
+            Command::Admin(AdminCommand::Peer(PeerCommand::Trust(command))) => trust(&command),
             Command::Health(args) => load(&args).and_then(|config| health::run(&config, args.json)),
         };
         done.unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         })
+    }
+}
+
+fn trust(command: &TrustCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        TrustCommand::Show(args) => {
+            let config = load(&args.config)?;
+            peer_trust::show(&config, &args.domain, args.config.json)
+        }
+        TrustCommand::Reset(args) => {
+            let config = load(&args.config)?;
+            peer_trust::reset(&config, &args.domain, args.config.json)
+        }
     }
 }
 

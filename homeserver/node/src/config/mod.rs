@@ -8,6 +8,8 @@
 mod declare;
 mod example;
 mod fault;
+mod limits;
+mod rate;
 mod source;
 mod value;
 
@@ -23,6 +25,8 @@ use value::choice;
 
 pub use example::{Overrides, render, toml_string};
 pub use fault::{ConfigFault, ConfigFaults, Origin};
+pub use limits::Limits;
+pub use rate::{Bounded, Rate, Throughput};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -41,6 +45,8 @@ pub struct Config {
     pub registration: Registration,
     /// With which servers this one deals.
     pub federation: Federation,
+    /// How much is taken from whom.
+    pub limits: Limits,
     /// What only a test network needs.
     pub testnet: Testnet,
     /// What is logged, and how.
@@ -203,6 +209,7 @@ pub const SHAPE: &[SectionShape] = &[
     Store::SHAPE,
     Registration::SHAPE,
     Federation::SHAPE,
+    Limits::SHAPE,
     Testnet::SHAPE,
     Log::SHAPE,
 ];
@@ -249,6 +256,7 @@ impl Config {
         let store = Store::read(source);
         let registration = Registration::read(source);
         let federation = Federation::read(source);
+        let limits = Limits::read(source);
         let testnet = Testnet::read(source);
         let log = Log::read(source);
         Some(Self {
@@ -259,6 +267,7 @@ impl Config {
             store: store?,
             registration: registration?,
             federation: federation?,
+            limits: limits?,
             testnet: testnet?,
             log: log?,
         })

@@ -3,6 +3,7 @@
 //! To add a type: implement [`Value`], or [`text_value!`] when it parses from a text.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -83,6 +84,22 @@ impl Value for u16 {
 
     fn from_environment(text: &str) -> Result<Self, String> {
         Self::from_str(text).map_err(|_| format!("`{text}` is not from 0 to {}", Self::MAX))
+    }
+}
+
+impl Value for NonZeroU32 {
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {
+        let integer = value
+            .as_integer()
+            .ok_or_else(|| format!("expected an integer, found {}", value.type_str()))?;
+        u32::from_str_radix(integer.as_str(), integer.radix())
+            .ok()
+            .and_then(Self::new)
+            .ok_or_else(|| format!("{} is not from 1 to {}", integer.as_str(), u32::MAX))
+    }
+
+    fn from_environment(text: &str) -> Result<Self, String> {
+        Self::from_str(text).map_err(|_| format!("`{text}` is not from 1 to {}", u32::MAX))
     }
 }
 

@@ -1,6 +1,5 @@
 //! The calls of other servers: each goes to its operation.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use entente_homeserver_ops::read::pull::pull;
@@ -12,14 +11,12 @@ use entente_protocol::fault::{Fault, FaultCode};
 
 use crate::hub::{self, Asker};
 use crate::pipeline::{Named, Pipeline, pipeline};
+use crate::quotas::{self, Quotas};
 use crate::server::{Server, explain};
-use crate::throttle::Throttle;
+use crate::workers::heads;
 
 /// Most calls of peers under way at once.
 const MAX_CALLS: usize = 1024;
-/// How many calls a peer may make: steadily, and at once.
-const PEER_CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(500).expect("not zero");
-const PEER_CALLS_BURST: NonZeroU32 = NonZeroU32::new(5_000).expect("not zero");
 
 /// A call, with the server that makes it.
 #[derive(Debug)]
@@ -40,19 +37,27 @@ impl Named for PeerCall {
             PeerRequest::Commit(_) => "peer-commit",
             PeerRequest::Propose(_) => "peer-propose",
             PeerRequest::Pull(_) => "pull",
+            PeerRequest::Heads(_) => "heads",
         }
     }
 }
 
 /// The way of every call of a peer.
-pub fn peer_pipeline(server: Arc<Server>) -> Pipeline<PeerCall, PeerResponse> {
-    let throttle: Arc<Throttle<ServerDid>> =
-        Arc::new(Throttle::new(PEER_CALLS_PER_SECOND, PEER_CALLS_BURST));
+pub fn peer_pipeline(
+    server: Arc<Server>,
+    quotas: Arc<Quotas>,
+) -> Pipeline<PeerCall, PeerResponse> {
     pipeline(MAX_CALLS, move |call: PeerCall| {
         let server = Arc::clone(&server);
-        let throttle = Arc::clone(&throttle);
+        let quotas = Arc::clone(&quotas);
         async move {
-            throttle.admit(&call.peer)?;
+            quotas.peer_call(&call.peer)?;
+            if let PeerRequest::ClaimKeyPackage(claim) = &call.request
+                && claim.request.home == *server.me()
+            {
+                let asker = quotas::Asker::Peer(call.peer.clone());
+                quotas.key_package(asker, &claim.request.account)?;
+            }
             operate(&server, call.peer, call.request).await
         }
     })
@@ -95,6 +100,10 @@ async fn operate(
             let mut read = server.read().await?;
             let entries = pull(&mut *read, &peer, &request).await?;
             Ok(PeerResponse::Entries(entries))
+        }
+        PeerRequest::Heads(shown) => {
+            let reply = heads::take(server, &peer, &shown).await?;
+            Ok(PeerResponse::Heads(reply))
         }
     }
 }

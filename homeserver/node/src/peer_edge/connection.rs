@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use entente_identity::ServerDid;
+use entente_identity::{ServerDid, Signed};
 use entente_protocol::call::{PeerRequest, PeerResponse};
 use entente_protocol::fault::{Fault, FaultCode};
+use entente_protocol::hello::{Hello, HelloReply};
 use entente_transport::{CloseCode, Connection, Incoming, IncomingCall, PendingStream};
 use tower::ServiceExt;
 
@@ -14,6 +15,7 @@ use super::calls::PeerCall;
 use super::greeting::{Greeter, greet};
 use super::relay;
 use crate::pipeline::Pipeline;
+use crate::quotas::{Quotas, Throttle};
 use crate::server::Server;
 
 /// What every connection of another server needs.
@@ -23,6 +25,8 @@ pub struct PeerEdge {
     pub server: Arc<Server>,
     /// The way of every call.
     pub calls: Pipeline<PeerCall, PeerResponse>,
+    /// How much is taken from whom.
+    pub quotas: Arc<Quotas>,
     /// The newest connection of each peer.
     pub newest: Arc<Newest>,
 }
@@ -39,12 +43,15 @@ struct Session {
     edge: PeerEdge,
     connection: Connection,
     peer: OnceLock<Greeter>,
+    /// How many streams that make no sense are put up with.
+    nonsense: Throttle<()>,
 }
 
 /// Serves a connection until it ends.
 pub async fn serve(edge: PeerEdge, connection: Connection) {
     let session = Arc::new(Session {
         number: edge.newest.numbers.fetch_add(1, Ordering::Relaxed),
+        nonsense: edge.quotas.connection(),
         edge,
         connection,
         peer: OnceLock::new(),
@@ -95,12 +102,15 @@ impl Session {
     async fn serve_stream(&self, stream: PendingStream) {
         let incoming = match stream.open().await {
             Ok(incoming) => incoming,
-            Err(fault) => return tracing::debug!(%fault, "a stream made no sense"),
+            Err(fault) => {
+                tracing::debug!(%fault, "a stream made no sense");
+                return self.count_nonsense();
+            }
         };
         match (incoming, self.peer.get()) {
             (Incoming::PeerCall(call), _) => self.answer(*call).await,
             (Incoming::Relay(replies, batches), Some(peer)) => {
-                let served = relay::serve(&self.edge.server, peer, replies, batches).await;
+                let served = relay::serve((&self.edge.server, &self.edge.quotas), peer, replies, batches).await;
                 match served {
                     Ok(()) => {}
                     Err(reason) if reason.code == FaultCode::PeerUnreachable => {
@@ -115,7 +125,17 @@ impl Session {
             }
             // Dropping a flow refuses it: without a greeting, or of another link.
             (Incoming::Relay(..), None)
-            | (Incoming::ClientCall(_) | Incoming::Submit(..) | Incoming::Sync(..), _) => {}
+            | (Incoming::ClientCall(_) | Incoming::Submit(..) | Incoming::Sync(..), _) => {
+                self.count_nonsense();
+            }
+        }
+    }
+
+    /// A peer that goes on with streams that make no sense is shut out.
+    fn count_nonsense(&self) {
+        if self.nonsense.admit(&()).is_err() {
+            let reason = "too many streams that make no sense";
+            self.connection.close(CloseCode::PROTOCOL, reason);
         }
     }
 
@@ -123,8 +143,7 @@ impl Session {
         let IncomingCall { request, responder } = call;
         let answer = match request {
             PeerRequest::Hello(hello) => {
-                let server = &self.edge.server;
-                let greeted = greet(server, &self.connection, &self.peer, &hello).await;
+                let greeted = self.greet(&hello).await;
                 match (&greeted, self.peer.get()) {
                     (Ok(_), Some(peer)) => {
                         let newest = &self.edge.newest;
@@ -142,6 +161,13 @@ impl Session {
         if let Err(fault) = responder.answer(answer).await {
             tracing::debug!(%fault, "an answer was not taken");
         }
+    }
+
+    async fn greet(&self, hello: &Signed<Hello>) -> Result<Signed<HelloReply>, Fault> {
+        // A greeting may make this server fetch a document of whomever it names.
+        let address = self.connection.remote_address().ip();
+        self.edge.quotas.login(address)?;
+        greet(&self.edge.server, &self.connection, &self.peer, hello).await
     }
 
     async fn operate(&self, request: PeerRequest) -> Result<PeerResponse, Fault> {

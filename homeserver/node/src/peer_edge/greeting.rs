@@ -49,6 +49,8 @@ pub(super) async fn greet(
     }
     outward.admit(&hello.server)?;
     outward.directory.check_key(&hello.server, &key).await?;
+    let named = hello.key_document;
+    outward.directory.check_named(&hello.server, named).await?;
     let unsupported = |reason: String| Fault::new(FaultCode::Unsupported, reason);
     let version = choose_version(hello.min_version, hello.max_version)
         .map_err(|fault| unsupported(fault.to_string()))?;

@@ -7,6 +7,7 @@
 mod calls;
 mod connection;
 mod greeting;
+mod invites;
 mod relay;
 
 pub use calls::peer_pipeline;

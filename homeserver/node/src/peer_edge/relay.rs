@@ -1,8 +1,11 @@
 //! The *relay* flow of a peer: batches in, acknowledgements out, in the same order.
 //!
-//! Several batches may be on their way to disk at once; each is answered after its commit.
+//! Several batches may be on their way to disk at once; each is answered after its commit. A peer that
+//! sends too much is told when to go on, and until then nothing of its flow is taken, so that what it
+//! sends stays in order.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use entente_homeserver_ops::{Answer, Command};
 use entente_protocol::fault::{Blame, Fault, FaultCode};
@@ -11,7 +14,9 @@ use entente_transport::{FlowReceiver, FlowSender, StreamFault};
 use tokio::sync::mpsc;
 
 use super::greeting::Greeter;
+use super::invites;
 use crate::hub::wrong_answer;
+use crate::quotas::{Pause, Quotas};
 use crate::server::Server;
 use crate::writer::Pending;
 
@@ -20,13 +25,21 @@ const IN_FLIGHT: usize = 8;
 /// What a peer is told to wait when the fault does not say, in milliseconds.
 const RETRY_MS: u32 = 500;
 
+/// The answer to a batch.
+enum Reply {
+    /// It comes after the commit.
+    Later(Pending),
+    /// The batch is not taken.
+    Now(RelayReply),
+}
+
 /// Serves the flow until the peer ends it.
 ///
 /// # Errors
 /// The flow broke, or the peer sent something that makes no sense; the connection is then closed, and
 /// the peer resumes after a new greeting.
 pub(super) async fn serve(
-    server: &Arc<Server>,
+    server: (&Arc<Server>, &Quotas),
     peer: &Greeter,
     replies: FlowSender<RelayReply>,
     batches: FlowReceiver<Batch>,
@@ -38,17 +51,27 @@ pub(super) async fn serve(
 }
 
 async fn take(
-    server: &Arc<Server>,
+    (server, quotas): (&Arc<Server>, &Quotas),
     peer: &Greeter,
     mut batches: FlowReceiver<Batch>,
-    queue: mpsc::Sender<Pending>,
+    queue: mpsc::Sender<Reply>,
 ) -> Result<(), Fault> {
+    let mut pause = Pause::default();
     while let Some(batch) = batches.next().await.map_err(|fault| broken(&fault))? {
-        let verified = batch
-            .verify(&peer.server, server.me(), &peer.key)
-            .map_err(|fault| Fault::new(FaultCode::PeerMisbehaved, fault.to_string()))?;
-        let pending = server.writer.submit(Command::Receive(verified)).await?;
-        if queue.send(pending).await.is_err() {
+        let admitted = pause.judge("items", Instant::now(), || {
+            quotas.batch(&peer.server, &batch.items)
+        });
+        let reply = match admitted {
+            Ok(()) => {
+                let mut verified = batch
+                    .verify(&peer.server, server.me(), &peer.key)
+                    .map_err(|fault| Fault::new(FaultCode::PeerMisbehaved, fault.to_string()))?;
+                invites::drop_beyond(quotas, &server.here, &mut verified);
+                Reply::Later(server.writer.submit(Command::Receive(verified)).await?)
+            }
+            Err(fault) => Reply::Now(busy(&fault)),
+        };
+        if queue.send(reply).await.is_err() {
             // The answering side ended and says why.
             break;
         }
@@ -60,17 +83,25 @@ async fn take(
 /// what those before it do.
 async fn answer(
     mut replies: FlowSender<RelayReply>,
-    mut waiting: mpsc::Receiver<Pending>,
+    mut waiting: mpsc::Receiver<Reply>,
 ) -> Result<(), Fault> {
     let mut next = None;
-    while let Some(pending) = next_pending(&mut next, &mut waiting).await {
-        let mut reply = to_reply(pending.answer().await)?;
-        while let Ok(mut pending) = waiting.try_recv() {
-            let Some(answer) = pending.try_answer() else {
-                next = Some(pending);
-                break;
+    while let Some(reply) = next_reply(&mut next, &mut waiting).await {
+        let mut reply = match reply {
+            Reply::Later(pending) => to_reply(pending.answer().await)?,
+            Reply::Now(reply) => reply,
+        };
+        while let Ok(following) = waiting.try_recv() {
+            let following = match following {
+                Reply::Now(reply) => reply,
+                Reply::Later(mut pending) => match pending.try_answer() {
+                    Some(answer) => to_reply(answer)?,
+                    None => {
+                        next = Some(Reply::Later(pending));
+                        break;
+                    }
+                },
             };
-            let following = to_reply(answer)?;
             if !is_ack(&reply) || !is_ack(&following) {
                 replies
                     .queue(&reply)
@@ -84,12 +115,12 @@ async fn answer(
     Ok(())
 }
 
-async fn next_pending(
-    next: &mut Option<Pending>,
-    waiting: &mut mpsc::Receiver<Pending>,
-) -> Option<Pending> {
+async fn next_reply(
+    next: &mut Option<Reply>,
+    waiting: &mut mpsc::Receiver<Reply>,
+) -> Option<Reply> {
     match next.take() {
-        Some(pending) => Some(pending),
+        Some(reply) => Some(reply),
         None => waiting.recv().await,
     }
 }
@@ -103,12 +134,14 @@ fn to_reply(answer: Result<Answer, Fault>) -> Result<RelayReply, Fault> {
         Ok(Answer::Received(reply)) => Ok(reply),
         Ok(other) => Err(wrong_answer(&other)),
         // Nothing of the batch is owned: it comes again.
-        Err(fault) if matches!(fault.code.blame(), Blame::Busy | Blame::Bug) => {
-            let retry_after_ms = fault.retry_after_ms.unwrap_or(RETRY_MS);
-            Ok(RelayReply::Busy { retry_after_ms })
-        }
+        Err(fault) if matches!(fault.code.blame(), Blame::Busy | Blame::Bug) => Ok(busy(&fault)),
         Err(fault) => Err(fault),
     }
+}
+
+fn busy(fault: &Fault) -> RelayReply {
+    let retry_after_ms = fault.retry_after_ms.unwrap_or(RETRY_MS);
+    RelayReply::Busy { retry_after_ms }
 }
 
 fn broken(fault: &StreamFault) -> Fault {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use entente_federation::greeting::{FEATURES, check_features};
-use entente_identity::{PublicKey, ServerDid, ServerDocument, Signed};
+use entente_identity::{PublicKey, ServerDid, Signed};
 use entente_protocol::call::{PeerRequest, PeerResponse};
 use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::hello::{
@@ -13,6 +13,7 @@ use entente_transport::{CloseCode, Connection};
 use tokio::time::timeout;
 
 use super::Outward;
+use super::directory::Known;
 use crate::clock::now;
 
 /// Longest time from the first packet to the end of the greeting.
@@ -38,11 +39,11 @@ pub(super) async fn dial(
 ) -> Result<Greeted, Fault> {
     outward.admit(peer)?;
     let _place = outward.dials.acquire().await;
-    let document = outward.directory.document(peer).await?;
-    let addresses = outward.directory.addresses(&document).await?;
+    let known = outward.directory.known(peer).await?;
+    let addresses = outward.directory.addresses(&known.document).await?;
     let mut last = unreachable(peer, "it has no address");
     for address in addresses {
-        let attempt = connect(outward, &document, address);
+        let attempt = connect(outward, &known, address);
         match attempt.await {
             Ok(connection) => {
                 let greeting = greet(outward, peer, &connection, (stream_epoch, begins_after));
@@ -57,14 +58,15 @@ pub(super) async fn dial(
 
 async fn connect(
     outward: &Outward,
-    document: &ServerDocument,
+    known: &Known,
     address: std::net::SocketAddr,
 ) -> Result<Connection, Fault> {
-    let peer = &document.did;
-    let host = document.federation.host.as_str();
+    let peer = &known.document.did;
+    let host = known.document.federation.host.as_str();
+    let keys = known.live_keys(now());
     let connecting = outward
         .endpoint
-        .connect_federation(address, host, &document.keys);
+        .connect_federation(address, host, &keys);
     match timeout(DIAL_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => {
@@ -113,6 +115,8 @@ async fn greet(
         .ok_or_else(|| misbehaved(peer, connection, "it shows no key"))?;
     let reply = check_reply(outward, peer, &key, &reply, &exporter)
         .map_err(|reason| misbehaved(peer, connection, &reason))?;
+    let named = reply.key_document;
+    outward.directory.check_named(peer, named).await?;
     Ok(Greeted {
         connection: connection.clone(),
         stream_epoch: reply.stream_epoch,

@@ -1,5 +1,6 @@
-//! What runs beside the edges: waking links, and filling gaps in logs.
+//! What runs beside the edges: waking links, filling gaps in logs, and comparing logs with others.
 
+pub(crate) mod heads;
 mod repair;
 
 use std::sync::Arc;
@@ -30,5 +31,6 @@ pub async fn start(server: &Arc<Server>) -> Result<(), StoreFault> {
         }
     });
     tokio::spawn(repair::run(Arc::clone(server)));
+    tokio::spawn(heads::run(Arc::clone(server)));
     Ok(())
 }

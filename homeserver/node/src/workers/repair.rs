@@ -1,16 +1,20 @@
 //! Fills gaps in logs: asks a room's hub for the entries that are missing here.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use entente_groups::RoomId;
+use entente_homeserver_core::rows::RoomRow;
+use entente_homeserver_ops::read::heads;
 use entente_homeserver_ops::{Answer, Command, Page, Read, StoreFault};
+use entente_identity::ServerDid;
 use entente_protocol::call::{PeerRequest, PeerResponse, Pull};
-use entente_protocol::entry::Seq;
+use entente_protocol::entry::{Entry, Seq};
 use entente_protocol::fault::Fault;
 use futures::stream::{FuturesUnordered, StreamExt};
 
+use super::heads::keys_of;
 use crate::hub::{misbehaved, wrong_answer};
 use crate::server::{Server, explain};
 
@@ -69,6 +73,48 @@ async fn repair_or_retry(server: &Arc<Server>, room: RoomId) -> RoomId {
     room
 }
 
+/// What is missing: from the hub, else from any other server that has members in the room. What others
+/// give counts only up to a head that the hub signed.
+async fn pull(server: &Server, row: &RoomRow, request: &PeerRequest) -> Result<Vec<Entry>, Fault> {
+    let keys = keys_of(server, BTreeSet::from([row.hub.clone()])).await;
+    let from_hub = ask(server, &row.hub, request).await.and_then(|entries| {
+        if heads::attestations_hold(row, &entries, &keys) {
+            Ok(entries)
+        } else {
+            Err(misbehaved(&row.hub))
+        }
+    });
+    if matches!(&from_hub, Ok(entries) if !entries.is_empty()) {
+        return from_hub;
+    }
+    let mut read = server.read().await?;
+    let others = heads::others(&mut *read, server.me(), row).await;
+    drop(read);
+    for other in others.map_err(|fault| explain(&fault))? {
+        let Ok(entries) = ask(server, &other, request).await else {
+            continue;
+        };
+        let signed = heads::signed_part(row, entries, &keys);
+        if !signed.is_empty() {
+            let (room, hub) = (row.room, &row.hub);
+            tracing::warn!(%room, %hub, from = %other, "entries that the hub leaves out came from another server");
+            return Ok(signed);
+        }
+    }
+    from_hub
+}
+
+async fn ask(
+    server: &Server,
+    peer: &ServerDid,
+    request: &PeerRequest,
+) -> Result<Vec<Entry>, Fault> {
+    match server.peers.call(peer, request).await? {
+        PeerResponse::Entries(entries) => Ok(entries),
+        _ => Err(misbehaved(peer)),
+    }
+}
+
 async fn repair(server: &Server, room: RoomId) -> Result<(), Fault> {
     loop {
         let mut read = server.read().await?;
@@ -85,10 +131,7 @@ async fn repair(server: &Server, room: RoomId) -> Result<(), Fault> {
             after: row.head,
             until: Seq(u64::MAX),
         });
-        let entries = match server.peers.call(&row.hub, &request).await? {
-            PeerResponse::Entries(entries) => entries,
-            _ => return Err(misbehaved(&row.hub)),
-        };
+        let entries = pull(server, &row, &request).await?;
         if entries.is_empty() {
             return Ok(());
         }

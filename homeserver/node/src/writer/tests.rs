@@ -127,7 +127,7 @@ async fn a_full_queue_is_busy_and_an_answer_follows_its_commit() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_answers_nobody_with_success_and_is_used_again() {
+async fn d7_a_store_that_fails_answers_nobody_with_success_and_is_used_again() {
     let store = Gated::closed();
     store.gate.add_permits(1);
     store.broken.store(true, Ordering::SeqCst);
@@ -157,4 +157,27 @@ async fn the_thread_ends_with_the_last_handle() {
     drop(writer);
     drop(second);
     assert!(thread.ended.await.is_err(), "its sender is gone");
+}
+
+/// Peers whose batches wait for a slow database take a half of the queue: devices are still served.
+#[tokio::test]
+async fn d6_batches_of_peers_never_take_the_whole_queue() {
+    let store = Gated::closed();
+    let (writer, _thread) = start(&store);
+    let mut flood = tokio::task::JoinSet::new();
+    for number in 0..3 * QUEUE_COMMANDS as u64 {
+        let writer = writer.clone();
+        flood.spawn(async move { writer.submit(greeted(number)).await?.answer().await });
+    }
+    // The flood has come as far as it gets while the database stands still.
+    while writer.relayed.places.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let of_a_device = writer.try_submit(greeted(1)).expect("there is room");
+    store.gate.add_permits(1);
+    assert!(of_a_device.answer().await.is_ok());
+    while let Some(done) = flood.join_next().await {
+        assert!(done.expect("runs").is_ok(), "each is taken in its turn");
+    }
+    assert_eq!(writer.relayed.places.available_permits(), RELAYED_COMMANDS);
 }

@@ -110,6 +110,17 @@ impl Network {
         }
     }
 
+    /// Sets an organization's server up anew, with other keys and an empty database, as if its disk had
+    /// been lost. Servers that run know the new addresses after a restart.
+    pub fn set_up_anew(&mut self, mut old: Server) -> Server {
+        old.kill();
+        let domain = old.did.domain().to_string();
+        fs::remove_dir_all(self.folder.path().join(&domain)).expect("removed");
+        let others = self.hosts.lines().filter(|line| !line.starts_with(&domain));
+        self.hosts = others.map(|line| format!("{line}\n")).collect();
+        self.add(&domain)
+    }
+
     fn certify(&self, domain: &str, folder: &Path) -> (PathBuf, PathBuf) {
         let params = CertificateParams::new(vec![domain.to_owned()]).expect("a name");
         let pair = KeyPair::generate().expect("a key");
@@ -160,6 +171,20 @@ impl Server {
             .env("ENTENTE_LOG_FILTER", "warn")
             .envs(self.variables.iter().cloned());
         command
+    }
+
+    /// Shows or resets what is pinned of another server's keys.
+    pub fn peer_trust(&self, verb: &str, domain: &str) -> std::process::Output {
+        let mut command = program(&[
+            ("admin", ""),
+            ("peer", ""),
+            ("trust", ""),
+            (verb, ""),
+            (domain, ""),
+            ("--json", ""),
+            ("--config", path(&self.config)),
+        ]);
+        command.output().expect("the command runs")
     }
 
     /// Ends the process at once, as a power cut would.
