@@ -179,6 +179,8 @@ pub enum RoomCommand {
     Remove(RoomPerson),
     /// Come back into a room that this device lost track of
     Resync(RoomOnly),
+    /// Check whether the room's hub showed two histories; exits with 7 if it did
+    Verify(RoomVerify),
 }
 
 /// Founds a room.
@@ -212,6 +214,20 @@ pub struct RoomPerson {
 pub struct RoomOnly {
     /// The room's name, or the beginning of its id
     pub room: String,
+}
+
+/// Checks a room's history.
+#[derive(Debug, Args)]
+pub struct RoomVerify {
+    /// The room's name, or the beginning of its id
+    #[arg(required_unless_present = "file")]
+    pub room: Option<String>,
+    /// Check a proof from a file instead
+    #[arg(long, value_name = "FILE", conflicts_with = "room")]
+    pub file: Option<PathBuf>,
+    /// Write the proof to a file, for others to check
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
 }
 
 /// Joins a room.

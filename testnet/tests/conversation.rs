@@ -78,7 +78,7 @@ async fn heard(person: &Person, wanted: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn two_organizations_talk_and_no_server_knows_what_about() {
+async fn f9_two_organizations_talk_and_no_server_knows_what_about() {
     let (mut stage, people, words) = stage(2).await;
     let [alice, bob] = &people[..] else { panic!() };
     gather(&people).await;

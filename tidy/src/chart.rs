@@ -200,6 +200,18 @@ pub const ROOMS: &[Room] = &[
         ],
     },
     Room {
+        package: "entente-hostile",
+        folder: "testnet/hostile",
+        family: Family::Tool,
+        may_use: &[IDENTITY, GROUPS, PROTOCOL, SCHEMAS, TRANSPORT, "testnet"],
+    },
+    Room {
+        package: "entente-fuzz",
+        folder: "fuzz",
+        family: Family::Tool,
+        may_use: &[IDENTITY, GROUPS, PROTOCOL, SCHEMAS, CLIENT_CORE, FEDERATION],
+    },
+    Room {
         package: "entente-tidy",
         folder: "tidy",
         family: Family::Tool,
@@ -243,16 +255,16 @@ pub const OWNED: &[Owned] = &[
     },
     Owned {
         dependency: "quinn*",
-        owners: &[TRANSPORT],
+        owners: &[TRANSPORT, "entente-hostile"],
     },
     Owned {
         dependency: "capnp*",
-        owners: &[SCHEMAS, TRANSPORT],
+        owners: &[SCHEMAS, TRANSPORT, "entente-fuzz", "entente-hostile"],
     },
     Owned {
         dependency: "rusqlite",
         // The testnet looks into the databases of its servers, read-only, for what must not be there.
-        owners: &[STORE_SQLITE, VAULT, "testnet"],
+        owners: &[STORE_SQLITE, VAULT, "testnet", "entente-hostile"],
     },
     Owned {
         dependency: "libsqlite3-sys",
@@ -268,7 +280,7 @@ pub const OWNED: &[Owned] = &[
     },
     Owned {
         dependency: "reqwest",
-        owners: &[DISCOVERY],
+        owners: &["entente-homeserver"],
     },
     Owned {
         dependency: "axum*",
@@ -284,7 +296,12 @@ pub const OWNED: &[Owned] = &[
     },
     Owned {
         dependency: "clap*",
-        owners: &["entente-cli", "entente-homeserver", "testnet"],
+        owners: &[
+            "entente-cli",
+            "entente-homeserver",
+            "testnet",
+            "entente-hostile",
+        ],
     },
 ];
 
@@ -297,7 +314,8 @@ pub fn room_of_package(package: &str) -> Option<&'static Room> {
 /// The room whose folder holds a file, given relative to the workspace root.
 #[must_use]
 pub fn room_of_file(file: &std::path::Path) -> Option<&'static Room> {
-    ROOMS.iter().find(|room| file.starts_with(room.folder))
+    let holding = ROOMS.iter().filter(|room| file.starts_with(room.folder));
+    holding.max_by_key(|room| room.folder.len())
 }
 
 #[cfg(test)]

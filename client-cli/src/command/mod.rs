@@ -6,6 +6,7 @@ mod chat;
 mod history;
 mod listen;
 mod room;
+mod room_verify;
 mod send;
 mod terminal;
 

@@ -2,6 +2,7 @@
 
 use entente_sdk::{HandleTrust, Invite, InviteId, NewRoom, Person, RoomId};
 
+use super::room_verify;
 use crate::args::{RoomCommand, RoomCreate, RoomJoin, RoomOnly, RoomPerson};
 use crate::failure::{Exit, Failure};
 use crate::render::room::{Deed, InviteFact, MemberFact, RoomDeed, RoomFact, room_name};
@@ -19,6 +20,7 @@ pub async fn run(session: &Session<'_>, command: &RoomCommand) -> Result<(), Fai
         RoomCommand::Leave(which) => leave(session, which).await,
         RoomCommand::Remove(who) => remove(session, who).await,
         RoomCommand::Resync(which) => resync(session, which).await,
+        RoomCommand::Verify(what) => room_verify::run(session, what).await,
     }
 }
 

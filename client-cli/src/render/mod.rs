@@ -5,6 +5,7 @@
 //! way to a terminal and [`json`] on its way to a script; nothing else prints.
 
 pub mod event;
+pub mod history_proof;
 pub mod inert;
 pub mod json;
 pub mod message;

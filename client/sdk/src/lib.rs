@@ -34,6 +34,7 @@ pub use entente_identity::{AccountDid, DeviceId, Handle, RecoveryWords, ServerDi
 pub use entente_protocol::call::{PeerReach, PeerStatus, ServerStatus};
 pub use entente_protocol::content::{Content, ContentId, Meaning};
 pub use entente_protocol::entry::{Seq, Term};
+pub use entente_protocol::equivocation::{Equivocation, EquivocationFault};
 pub use entente_protocol::fault::{Blame, Fault, FaultCode};
 pub use entente_vault::{NewRoom, Passphrase, Unlock, UnlockKind};
 pub use error::{Error, ErrorClass, Result};

@@ -9,7 +9,10 @@ use crate::error::VaultError;
 use crate::profile::VaultKey;
 
 /// The migrations, in order; the database's `user_version` counts those that were run.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/vault/0001_vault.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/vault/0001_vault.sql"),
+    include_str!("../../../migrations/vault/0002_proofs.sql"),
+];
 /// How long to wait for another process of the profile, in milliseconds.
 const BUSY_TIMEOUT_MS: u64 = 10_000;
 /// Events beyond this many are forgotten when the vault is opened.

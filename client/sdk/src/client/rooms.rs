@@ -10,6 +10,7 @@ use entente_groups::{InviteRight, Role, RoomId};
 use entente_identity::Handle;
 use entente_protocol::call::{ClaimKeyPackage, ClientRequest, ClientResponse, HubCall};
 use entente_protocol::entry::Seq;
+use entente_protocol::equivocation::Equivocation;
 use entente_vault::{GoalFate, NewRoom, VaultError};
 
 use super::people::Person;
@@ -35,6 +36,15 @@ impl Client {
             .await?;
         self.reach(goal, "founding the room").await?;
         Ok(room)
+    }
+
+    /// The proof that a room's hub showed two histories, if there is one.
+    ///
+    /// # Errors
+    /// The vault cannot be read.
+    pub async fn equivocation(&self, room: RoomId) -> Result<Option<Equivocation>> {
+        let look = move |vault: &mut entente_vault::Vault| vault.equivocation(&room);
+        self.vault().look(look).await
     }
 
     /// The room that a text names: an id, the beginning of one, or a name.

@@ -4,6 +4,7 @@ pub(crate) mod arrive;
 pub(crate) mod commit_entry;
 pub(crate) mod create_room;
 pub(crate) mod entries;
+mod equivocation;
 pub(crate) mod goal_answer;
 pub(crate) mod goal_work;
 pub(crate) mod invites;

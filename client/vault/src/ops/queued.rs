@@ -8,7 +8,7 @@ use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::flow::DeviceItem;
 
 use crate::error::VaultError;
-use crate::ops::{invites, submit, welcome};
+use crate::ops::{equivocation, invites, submit, welcome};
 use crate::vault::{Moment, Vault};
 
 impl Vault {
@@ -33,6 +33,7 @@ impl Vault {
             match item {
                 DeviceItem::Welcome(item) => welcome::received(step, item)?,
                 DeviceItem::Invite(item) => invites::received(step, item, time)?,
+                DeviceItem::Equivocation(proof) => equivocation::received(step, proof)?,
                 DeviceItem::Refused(item) => {
                     let code = item.fault_code().unwrap_or(FaultCode::Unsupported);
                     let fault = Fault::new(code, code.meaning());
