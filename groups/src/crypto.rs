@@ -39,27 +39,6 @@ impl Crypto {
     }
 }
 
-/// Counts for tests, which show by it what is refused before any cryptography.
-#[cfg(test)]
-pub(crate) mod count {
-    use std::cell::Cell;
-
-    thread_local! {
-        static CALLS: Cell<usize> = const { Cell::new(0) };
-    }
-
-    pub(super) fn one() {
-        CALLS.set(CALLS.get() + 1);
-    }
-
-    /// How many primitives `step` asked for.
-    pub(crate) fn calls<T>(step: impl FnOnce() -> T) -> (usize, T) {
-        let before = CALLS.get();
-        let result = step();
-        (CALLS.get() - before, result)
-    }
-}
-
 /// Verifies an Ed25519 signature as the `identity` crate does everywhere else.
 fn verify_ed25519(data: &[u8], public: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
     let key = PublicKey::from_slice(public).map_err(|_| CryptoError::InvalidPublicKey)?;
@@ -224,5 +203,25 @@ impl OpenMlsRand for Crypto {
 
     fn random_vec(&self, length: usize) -> Result<Vec<u8>, Self::Error> {
         self.rust.random_vec(length)
+    }
+}
+
+/// Counts for tests, which show by it what is refused before any cryptography. One count for the
+/// process: the runner gives each test a process of its own.
+#[cfg(test)]
+pub(crate) mod count {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+    pub(super) fn one() {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many primitives `step` asked for.
+    pub(crate) fn calls<T>(step: impl FnOnce() -> T) -> (usize, T) {
+        let before = CALLS.load(Ordering::Relaxed);
+        let result = step();
+        (CALLS.load(Ordering::Relaxed) - before, result)
     }
 }

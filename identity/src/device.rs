@@ -179,7 +179,7 @@ pub(crate) fn verify_statement<T: SignedBody>(
 ) -> Result<Verified<T>, SignedFault> {
     signed
         .verify(key, &Audience::Public)?
-        .named(&account.to_string(), &signed.claimed_context()?.key_id)
+        .named(&account.to_string(), &key.to_string())
 }
 
 /// Makes version 1 of an account's device list, signed by its root.

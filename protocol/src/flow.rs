@@ -81,6 +81,10 @@ pub enum SyncRequest {
 
 /// Server → client on the *sync* flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "events are made and handled one at a time"
+)]
 pub enum SyncEvent {
     /// Entries of one room, in order, without gaps.
     Entries {

@@ -151,7 +151,12 @@ impl Outline {
             name: signature.ident.to_string(),
             line,
             length: end + 1 - line,
-            arguments: signature.inputs.len(),
+            // `self` is what the others are given to.
+            arguments: signature
+                .inputs
+                .iter()
+                .filter(|input| matches!(input, syn::FnArg::Typed(_)))
+                .count(),
             is_test: self.in_test || is_test_item(attributes),
         });
     }

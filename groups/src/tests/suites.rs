@@ -105,7 +105,8 @@ fn a12_key_packages_of_other_suites_are_added_by_nobody() {
         let (_, bytes) = person.key_package(other);
         let founder = &mut world.seats[0];
         let (key, got) = (founder.person.key.clone(), other);
-        let add = founder.member.add(&[bytes.clone()], NOW, &key).map(|_| ());
+        let bundle = std::slice::from_ref(&bytes);
+        let add = founder.member.add(bundle, NOW, &key).map(|_| ());
         assert_eq!(add, Err(MemberFault::OtherSuite { room, got }));
     }
     // In a commit that some other software made.

@@ -7,8 +7,8 @@ use entente_protocol::entry::{Entry, Seq};
 use entente_protocol::flow::DeviceItem;
 
 use crate::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow,
-    PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
+    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 
 /// One write. Closed on purpose: a new variant fails to compile in every store until it is handled.

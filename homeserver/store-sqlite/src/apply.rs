@@ -2,8 +2,8 @@
 
 use entente_groups::KeyPackageUse;
 use entente_homeserver_core::rows::{
-    AccountRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow, PendingRow, QueuedRow,
-    RoomRow,
+    AccountRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
+    PendingRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_core::{Change, Owed};
 use entente_homeserver_ops::StoreFault;

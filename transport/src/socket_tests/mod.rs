@@ -18,8 +18,8 @@ use entente_identity::{PublicKey, SigningKey};
 
 use crate::call::exchange;
 use crate::incoming::RawStream;
-use crate::stream::{FrameWriter, StreamFault};
 use crate::limits::EndpointLimits;
+use crate::stream::{FrameWriter, StreamFault};
 use crate::{AdmissionLimits, Connection, Endpoint, ServerIdentity};
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

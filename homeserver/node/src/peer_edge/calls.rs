@@ -43,10 +43,7 @@ impl Named for PeerCall {
 }
 
 /// The way of every call of a peer.
-pub fn peer_pipeline(
-    server: Arc<Server>,
-    quotas: Arc<Quotas>,
-) -> Pipeline<PeerCall, PeerResponse> {
+pub fn peer_pipeline(server: Arc<Server>, quotas: Arc<Quotas>) -> Pipeline<PeerCall, PeerResponse> {
     pipeline(MAX_CALLS, move |call: PeerCall| {
         let server = Arc::clone(&server);
         let quotas = Arc::clone(&quotas);

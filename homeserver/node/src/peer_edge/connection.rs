@@ -110,7 +110,13 @@ impl Session {
         match (incoming, self.peer.get()) {
             (Incoming::PeerCall(call), _) => self.answer(*call).await,
             (Incoming::Relay(replies, batches), Some(peer)) => {
-                let served = relay::serve((&self.edge.server, &self.edge.quotas), peer, replies, batches).await;
+                let served = relay::serve(
+                    (&self.edge.server, &self.edge.quotas),
+                    peer,
+                    replies,
+                    batches,
+                )
+                .await;
                 match served {
                     Ok(()) => {}
                     Err(reason) if reason.code == FaultCode::PeerUnreachable => {

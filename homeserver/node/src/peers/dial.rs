@@ -64,9 +64,7 @@ async fn connect(
     let peer = &known.document.did;
     let host = known.document.federation.host.as_str();
     let keys = known.live_keys(now());
-    let connecting = outward
-        .endpoint
-        .connect_federation(address, host, &keys);
+    let connecting = outward.endpoint.connect_federation(address, host, &keys);
     match timeout(DIAL_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use entente_groups::{Epoch, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow,
-    PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
+    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_identity::{ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
@@ -222,8 +222,7 @@ async fn outboxes(read: &mut dyn Read, seen: &mut Observation) -> Result<(), Sto
     for n in 0..FEW {
         seen.peers.extend(read.peer(&server(n)).await?);
         seen.pins.push(read.pin(&server(n)).await?);
-        seen.equivocations
-            .push(read.equivocation(&room(n)).await?);
+        seen.equivocations.push(read.equivocation(&room(n)).await?);
         for page in PAGES {
             for after in [0, 4, u64::MAX] {
                 seen.outboxes

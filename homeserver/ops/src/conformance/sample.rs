@@ -3,12 +3,12 @@
 use entente_federation::inbox::InStream;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow,
-    PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
+    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_identity::{
-    AccountClaim, AccountDid, Device, DeviceId, DeviceRole, Handle, HomeRecord, HpkePublicKey, KeyPin,
-    LocalPart, ServerDid, SigningKey, UnixMillis, first_device_list,
+    AccountClaim, AccountDid, Device, DeviceId, DeviceRole, Handle, HomeRecord, HpkePublicKey,
+    KeyPin, LocalPart, ServerDid, SigningKey, UnixMillis, first_device_list,
 };
 use entente_protocol::checkpoint::{Attestation, attest};
 use entente_protocol::entry::{Entry, EntryHash, EntryHeader, EntryKind, Head, Seq, Term};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, MessageId, RoomId};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow,
-    PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
+    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_core::{Change, Owed};
 use entente_identity::{AccountDid, DeviceId, ServerDid};
@@ -86,11 +86,7 @@ impl Rows {
             Change::PutPeer(row) => put(&mut self.peers, row.server.clone(), row),
             Change::PutPin(row) => put(&mut self.pins, row.pin.did.clone(), Arc::new(row)),
             Change::DropPin(server) => _ = self.pins.remove(&server),
-            Change::PutEquivocation(row) => {
-                self.equivocations
-                    .entry(row.room)
-                    .or_insert_with(|| Arc::new(*row));
-            }
+            Change::PutEquivocation(row) => self.put_equivocation(*row),
             Change::Owe { peer, number, item } => self.owe(peer, number, item)?,
             Change::DropOwed { peer, up_to } => drop_up_to(&mut self.outboxes, &peer, up_to),
             Change::PutPending(row) => put(&mut self.pending, row.key(), Arc::new(row)),
@@ -112,6 +108,11 @@ impl Rows {
             }),
         }
         Ok(())
+    }
+
+    fn put_equivocation(&mut self, row: EquivocationRow) {
+        let known = self.equivocations.entry(row.room);
+        known.or_insert_with(|| Arc::new(row));
     }
 
     fn put_account(&mut self, row: AccountRow) -> Result<(), StoreFault> {

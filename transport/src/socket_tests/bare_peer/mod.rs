@@ -214,11 +214,6 @@ impl BarePeer {
         Some(all)
     }
 
-    /// Whether a Retry packet has come.
-    pub fn was_sent_back(&self) -> bool {
-        !self.token.is_empty()
-    }
-
     async fn go_on(&mut self, kind: Kind, said: &[Said]) {
         for said in said {
             let Said::Crypto { offset, data } = said else {
