@@ -277,7 +277,7 @@ mod tests {
                 functions[0].length,
                 functions[0].arguments
             ),
-            (3, 3, 2)
+            (3, 3, 1)
         );
         assert!(!functions[0].is_test && functions[1].is_test);
     }
