@@ -28,7 +28,8 @@ pub struct Function {
     pub line: usize,
     /// Lines from the signature to the closing brace.
     pub length: usize,
-    /// Parameters, `self` included.
+    /// Parameters, `self` included; none for a method that a trait asks for, which is judged where the
+    /// trait is written.
     pub arguments: usize,
     /// Whether it runs only in tests.
     pub is_test: bool,
@@ -42,6 +43,17 @@ struct Outline {
     test_module_files: Vec<PathBuf>,
     folder_of_modules: PathBuf,
     in_test: bool,
+    place: Place,
+}
+
+/// Who chose a function's signature.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Place {
+    /// Whoever wrote the function.
+    #[default]
+    Own,
+    /// Whoever wrote the trait that it implements.
+    OfATrait,
 }
 
 impl RustFile {
@@ -151,12 +163,10 @@ impl Outline {
             name: signature.ident.to_string(),
             line,
             length: end + 1 - line,
-            // `self` is what the others are given to.
-            arguments: signature
-                .inputs
-                .iter()
-                .filter(|input| matches!(input, syn::FnArg::Typed(_)))
-                .count(),
+            arguments: match self.place {
+                Place::OfATrait => 0,
+                Place::Own => signature.inputs.len(),
+            },
             is_test: self.in_test || is_test_item(attributes),
         });
     }
@@ -186,16 +196,24 @@ impl<'ast> Visit<'ast> for Outline {
     }
 
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        let place = std::mem::take(&mut self.place);
         self.add(&item.attrs, &item.sig, item.block.span().end().line);
         let before = self.within(&item.attrs, item.span());
         visit::visit_item_fn(self, item);
-        self.in_test = before;
+        (self.in_test, self.place) = (before, place);
     }
 
     fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
         let before = self.within(&item.attrs, item.span());
+        let place = std::mem::replace(
+            &mut self.place,
+            match item.trait_ {
+                Some(_) => Place::OfATrait,
+                None => Place::Own,
+            },
+        );
         visit::visit_item_impl(self, item);
-        self.in_test = before;
+        (self.in_test, self.place) = (before, place);
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
@@ -277,9 +295,25 @@ mod tests {
                 functions[0].length,
                 functions[0].arguments
             ),
-            (3, 3, 1)
+            (3, 3, 2)
         );
         assert!(!functions[0].is_test && functions[1].is_test);
+    }
+
+    #[test]
+    fn only_a_trait_chooses_the_arguments_of_what_implements_it() {
+        let text = "trait T {\n    fn asked(&self, a: A);\n}\nimpl T for S {\n    fn asked(&self, a: A) {\n        \
+                    fn inside(a: A, b: B) {}\n    }\n}\nimpl S {\n    fn own(&self, a: A) {}\n}\n";
+        let file = RustFile::parse(Path::new("x/src/lib.rs"), text);
+        let counted: Vec<(String, usize)> = file
+            .functions()
+            .map(|function| (function.name, function.arguments))
+            .collect();
+        let expect = [("asked", 2), ("asked", 0), ("inside", 2), ("own", 2)];
+        assert_eq!(
+            counted,
+            expect.map(|(name, count)| (name.to_owned(), count))
+        );
     }
 
     #[test]
