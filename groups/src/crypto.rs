@@ -206,22 +206,31 @@ impl OpenMlsRand for Crypto {
     }
 }
 
-/// Counts for tests, which show by it what is refused before any cryptography. One count for the
-/// process: the runner gives each test a process of its own.
+/// Counts for tests, which show by it what is refused before any cryptography. Each thread has its own
+/// count, so that tests that run beside each other do not disturb it.
 #[cfg(test)]
 pub(crate) mod count {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::collections::HashMap;
+    use std::sync::{LazyLock, Mutex, PoisonError};
+    use std::thread::{self, ThreadId};
 
-    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    static CALLS: LazyLock<Mutex<HashMap<ThreadId, usize>>> = LazyLock::new(Mutex::default);
+
+    fn add(more: usize) -> usize {
+        let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = calls.entry(thread::current().id()).or_default();
+        *count += more;
+        *count
+    }
 
     pub(super) fn one() {
-        CALLS.fetch_add(1, Ordering::Relaxed);
+        add(1);
     }
 
     /// How many primitives `step` asked for.
     pub(crate) fn calls<T>(step: impl FnOnce() -> T) -> (usize, T) {
-        let before = CALLS.load(Ordering::Relaxed);
+        let before = add(0);
         let result = step();
-        (CALLS.load(Ordering::Relaxed) - before, result)
+        (add(0) - before, result)
     }
 }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tls_codec::{TlsDeserialize, TlsSerialize, TlsSize, VLBytes};
 
 use crate::checkpoint::Attestation;
+use crate::equivocation::ShownHead;
 
 /// Separates entry hashes from every other hash.
 const LABEL: &[u8] = b"entente entry 1";
@@ -200,6 +201,17 @@ impl Entry {
     #[must_use]
     pub fn body_hash(body: &[u8]) -> [u8; 32] {
         Sha256::digest(body).into()
+    }
+
+    /// The entry as a head that the hub signed, if it did.
+    #[must_use]
+    pub fn shown_head(&self) -> Option<ShownHead> {
+        let attestation = self.attestation.clone()?;
+        let header = self.header.clone();
+        Some(ShownHead {
+            header,
+            attestation,
+        })
     }
 
     /// Checks that this entry extends the log that ends in `head`.

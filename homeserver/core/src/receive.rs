@@ -1,7 +1,7 @@
 //! The items that peers hand over. Each is applied, parked with its bytes, or refused alone; the
 //! stream goes on in any case.
 
-use entente_federation::follower::{Follow, Followed, follow};
+use entente_federation::follower::{Follow, Followed, RefuseReason, follow};
 use entente_groups::{Departure, Epoch, KeyPackageUse, RosterDelta};
 use entente_identity::{CodecFault, ServerDid, decode_exact};
 use entente_protocol::entry::{CommitBody, CreateBody, Entry, EntryKind, ProposalBody, Seq};
@@ -88,6 +88,14 @@ pub fn entry(
         Ok(roster) => roster,
         Err(fault) => return Decision::reply(Received::Dropped(fault.to_string())),
     };
+    // A room that is known keeps its hub, also when nobody here is in it any more.
+    if let Some(room) = known.room.filter(|room| room.hub != *from) {
+        let reason = RefuseReason::NotHub {
+            from: from.clone(),
+            hub: room.hub.clone(),
+        };
+        return Decision::reply(Received::Dropped(reason.to_string()));
+    }
     let brings_us_in = roster.delta.joined.iter().any(|member| member.home == *me);
     let followed = known
         .room
@@ -184,7 +192,15 @@ fn room_after(from: &ServerDid, room: Option<&RoomRow>, entry: &Entry) -> RoomRo
 /// A Welcome for a device here. `package` is the KeyPackage that it answers, if it is one of ours
 /// that was claimed and not used up.
 #[must_use]
-pub fn welcome(package: Option<&KeyPackageRow>, item: WelcomeItem) -> Decision<Received> {
+pub fn welcome(
+    from: &ServerDid,
+    package: Option<&KeyPackageRow>,
+    item: WelcomeItem,
+) -> Decision<Received> {
+    if item.hub != *from {
+        let reason = "a Welcome of a hub that did not send it".to_owned();
+        return Decision::reply(Received::Dropped(reason));
+    }
     let claimed = package.filter(|package| {
         package.usage == KeyPackageUse::LastResort || package.claimed == Some(item.room)
     });
@@ -214,9 +230,18 @@ pub fn invite(device: Option<&DeviceRow>, item: InviteItem) -> Decision<Received
     decision
 }
 
-/// The hub of a room did not order a local message.
+/// The hub of a room did not order a local message. Nobody else is believed that.
 #[must_use]
-pub fn refusal(pending: Option<&PendingRow>, item: &SubmissionRefusal) -> Decision<Received> {
+pub fn refusal(
+    from: &ServerDid,
+    room: Option<&RoomRow>,
+    pending: Option<&PendingRow>,
+    item: &SubmissionRefusal,
+) -> Decision<Received> {
+    if room.is_none_or(|room| room.hub != *from) {
+        let reason = "a refusal from a server that is not the room's hub".to_owned();
+        return Decision::reply(Received::Dropped(reason));
+    }
     let Some(pending) = pending else {
         return Decision::reply(Received::Applied);
     };

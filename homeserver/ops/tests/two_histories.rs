@@ -1,20 +1,22 @@
 //! A hub that shows two histories, or leaves entries out, to servers that compare what they have.
 
-use entente_groups::{Epoch, LeafIndex, MessageId, RoomId};
+use entente_groups::{Epoch, LeafIndex, MemberInfo, MessageId, Role, RoomId, RosterDelta};
 use entente_homeserver_core::Change;
 use entente_homeserver_core::register::RegistrationPolicy;
-use entente_homeserver_core::rows::{DeviceRow, MemberRow, RoomRow};
+use entente_homeserver_core::rows::{DeviceRow, MemberRow, PendingRow, RoomRow};
 use entente_homeserver_ops::memory::MemoryStore;
 use entente_homeserver_ops::read::heads::{Compared, HubKeys, compare, signed_part, to_show};
 use entente_homeserver_ops::read::pull::pull;
 use entente_homeserver_ops::{Answer, Command, Here, Page, Store, execute};
-use entente_identity::{AccountDid, DeviceId, ServerDid, SigningKey, UnixMillis};
+use entente_identity::{AccountDid, DeviceId, ServerDid, SigningKey, UnixMillis, encode};
 use entente_protocol::call::Pull;
 use entente_protocol::checkpoint::attest;
-use entente_protocol::entry::{Entry, EntryHash, EntryHeader, EntryKind, Head, Seq, Term};
+use entente_protocol::entry::{
+    CommitBody, Entry, EntryHash, EntryHeader, EntryKind, Head, Seq, Term,
+};
 use entente_protocol::fault::FaultCode;
 use entente_protocol::flow::{DeviceItem, Submission};
-use entente_protocol::relay::{Batch, Item};
+use entente_protocol::relay::{Batch, Item, SubmissionRefusal};
 use futures::executor::block_on;
 
 const ROOM: RoomId = RoomId([7; 32]);
@@ -124,18 +126,15 @@ impl Follower {
         }));
         changes.extend(entries.iter().cloned().map(Change::AppendEntry));
         let store = MemoryStore::default();
-        block_on(async {
-            let mut tx = store.begin().await.expect("begun");
-            tx.apply(changes).await.expect("applied");
-            tx.commit().await.expect("committed");
-        });
         let here = Here {
             me: me.clone(),
             key_id: "fed-1".to_owned(),
             key: SigningKey::from_seed(&[40 + n; 32]),
             registration: RegistrationPolicy::Open,
         };
-        Self { me, here, store }
+        let follower = Self { me, here, store };
+        follower.write(changes);
+        follower
     }
 
     /// Shows its heads to another, which compares them with its own log.
@@ -168,25 +167,50 @@ impl Follower {
     }
 
     fn receive(&self, entry: Entry) {
-        let items = vec![Item::Entry(entry).to_bytes()];
-        let key = hub_key();
-        let signer = ("fed-1", &key, NOW);
+        self.hand((&hub(), &hub_key()), &Item::Entry(entry));
+    }
+
+    /// Another server hands an item over.
+    fn hand(&self, (from, key): (&ServerDid, &SigningKey), item: &Item) {
         let peer = block_on(async {
             let mut read = self.store.read().await.expect("a view");
-            read.peer(&hub()).await.expect("read")
+            read.peer(from).await.expect("read")
         });
         let first = peer.map_or(1, |peer| peer.incoming.last + 1);
         let greeted = Command::Greeted {
-            peer: hub(),
+            peer: from.clone(),
             stream_epoch: 1,
             begins_after: 0,
         };
         self.run(greeted).expect("greeted");
-        let batch = Batch::sign(&hub(), &self.me, (1, first), items, signer);
-        let batch = batch
-            .verify(&hub(), &self.me, &key.public())
-            .expect("signed");
+        let signer = ("fed-1", key, NOW);
+        let items = vec![item.to_bytes()];
+        let batch = Batch::sign(from, &self.me, (1, first), items, signer);
+        let batch = batch.verify(from, &self.me, &key.public()).expect("signed");
         self.run(Command::Receive(batch)).expect("received");
+    }
+
+    fn write(&self, changes: Vec<Change>) {
+        block_on(async {
+            let mut tx = self.store.begin().await.expect("begun");
+            tx.apply(changes).await.expect("applied");
+            tx.commit().await.expect("committed");
+        });
+    }
+
+    /// What another follower is given that asks for everything.
+    fn give_all_to(&self, other: &Self) -> Vec<u64> {
+        let request = Pull {
+            room: ROOM,
+            after: start(),
+            until: Seq(u64::MAX),
+        };
+        let given = block_on(async {
+            let mut read = self.store.read().await.expect("a view");
+            pull(&mut *read, &other.me, &request).await
+        });
+        let given = given.expect("it has a member");
+        given.iter().map(|entry| entry.header.seq.0).collect()
     }
 
     fn head(&self) -> Seq {
@@ -356,4 +380,112 @@ fn c2_a_head_that_the_hub_did_not_sign_is_not_taken_as_signed() {
     assert_eq!(one.head(), Seq(2), "refused alone");
     one.receive(whole[2].clone());
     assert_eq!(one.head(), Seq(3));
+}
+
+#[test]
+fn a4_two_signed_entries_for_one_position_are_kept_as_proof_and_freeze_the_room() {
+    let one = Follower::new(1, &log(&[1, 2, 3]));
+    let second = log(&[1, 2, 8]).remove(2);
+    one.receive(second.clone());
+    assert_eq!(one.head(), Seq(3));
+    assert_eq!(one.proofs_for(1), 1);
+    one.receive(second);
+    assert_eq!(one.proofs_for(1), 1, "once");
+    // What was shown before is shown again after a restart of the hub: that is no second history.
+    let honest = Follower::new(2, &log(&[1, 2, 3]));
+    honest.receive(log(&[1, 2, 3]).remove(1));
+    assert_eq!(honest.proofs_for(2), 0);
+    // Without its signature nothing is proved, and nothing is replaced.
+    honest.receive(log(&[1, 2, -8]).remove(2));
+    assert_eq!(honest.proofs_for(2), 0);
+    let next = entry(&log(&[1, 2, 3])[2].header.head(), 4, true);
+    honest.receive(next);
+    assert_eq!(honest.head(), Seq(4), "the room goes on");
+}
+
+#[test]
+fn f5_only_its_hub_hands_over_a_rooms_entries_also_when_nobody_is_in_it_any_more() {
+    let one = Follower::new(1, &log(&[1, 2, 3]));
+    one.write(vec![Change::EndMember {
+        room: ROOM,
+        account: account(1),
+        device: DeviceId([1; 16]),
+        left: Seq(3),
+    }]);
+    let back = MemberInfo {
+        account: account(1),
+        device: DeviceId([1; 16]),
+        device_key: hub_key().public(),
+        list_version: 1,
+        leaf: LeafIndex(9),
+        home: one.me.clone(),
+        role: Role::Member,
+    };
+    let body = encode(&CommitBody {
+        commit: vec![1].into(),
+        roster: RosterDelta {
+            joined: vec![back],
+            left: Vec::new(),
+        },
+    });
+    let mut forged = entry(&log(&[1, 2, 3, 4])[3].header.head(), 5, false);
+    forged.header.kind = EntryKind::Commit;
+    forged.header.body_hash = Entry::body_hash(&body);
+    forged.body = body.into();
+    let (trudy, key) = (server("trudy"), SigningKey::from_seed(&[77; 32]));
+    one.hand((&trudy, &key), &Item::Entry(forged.clone()));
+    assert_eq!(one.head(), Seq(3), "another server adds nothing");
+    one.receive(forged);
+    assert_eq!(one.head(), Seq(5), "the hub brings somebody back in");
+}
+
+#[test]
+fn f5_only_the_hub_says_that_a_message_was_not_ordered() {
+    let one = Follower::new(1, &log(&[1, 2, 3]));
+    let submission = Submission {
+        room: ROOM,
+        message_id: MessageId([55; 16]),
+        epoch: Epoch(1),
+        ciphertext: vec![1].into(),
+    };
+    one.write(vec![Change::PutPending(PendingRow {
+        account: account(1),
+        device: DeviceId([1; 16]),
+        submission,
+        stored: NOW,
+    })]);
+    let waits = || {
+        block_on(async {
+            let mut read = one.store.read().await.expect("a view");
+            let found = read.pending(&ROOM, &MessageId([55; 16])).await;
+            found.expect("read").is_some()
+        })
+    };
+    let refused = Item::Refusal(SubmissionRefusal {
+        room: ROOM,
+        message_id: MessageId([55; 16]),
+        code: FaultCode::NotMember as u16,
+    });
+    let (trudy, key) = (server("trudy"), SigningKey::from_seed(&[77; 32]));
+    one.hand((&trudy, &key), &refused);
+    assert!(waits(), "it is not lost by another's word");
+    one.hand((&hub(), &hub_key()), &refused);
+    assert!(!waits());
+}
+
+#[test]
+fn f7_who_asks_for_everything_gets_nothing_from_before_it_came_in() {
+    let one = Follower::new(1, &log(&[1, 2, 3, 4]));
+    let other = Follower::new(2, &[]);
+    assert_eq!(one.give_all_to(&other), [1, 2, 3, 4]);
+    one.write(vec![Change::PutMember(MemberRow {
+        room: ROOM,
+        account: account(2),
+        device: DeviceId([2; 16]),
+        leaf: LeafIndex(2),
+        home: other.me.clone(),
+        joined: Seq(3),
+        left: None,
+    })]);
+    assert_eq!(one.give_all_to(&other), [3, 4]);
 }

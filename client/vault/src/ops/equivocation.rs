@@ -1,6 +1,7 @@
 //! The proof that a room's hub showed two histories: the room stops, and the proof is kept.
 
 use entente_client_core::event::ProblemKind;
+use entente_client_core::room::RoomState;
 use entente_groups::RoomId;
 use entente_identity::{PublicKey, ServerDid, decode_exact, encode};
 use entente_protocol::equivocation::{Equivocation, Shown};
@@ -11,7 +12,6 @@ use crate::error::VaultError;
 use crate::ops::arrive::note_room_state;
 use crate::step::Step;
 use crate::vault::Vault;
-use entente_client_core::room::RoomState;
 
 /// Takes a proof that the homeserver handed over. One that does not hold stops nothing.
 pub(crate) fn received(step: &mut Step<'_>, proof: &Equivocation) -> Result<(), VaultError> {

@@ -184,14 +184,7 @@ impl<T: Send> Read for View<T> {
     async fn last_attested(&mut self, room: &RoomId) -> Result<Option<ShownHead>, StoreFault> {
         let log = self.rows.logs.get(room);
         let mut entries = log.into_iter().flat_map(OrdMap::values).rev();
-        Ok(entries.find_map(|entry| {
-            let attestation = entry.attestation.clone()?;
-            let header = entry.header.clone();
-            Some(ShownHead {
-                header,
-                attestation,
-            })
-        }))
+        Ok(entries.find_map(|entry| entry.shown_head()))
     }
 
     async fn peers(&mut self) -> Result<Vec<PeerRow>, StoreFault> {

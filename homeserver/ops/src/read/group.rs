@@ -110,15 +110,16 @@ pub async fn tree_chunk(
     now: UnixMillis,
 ) -> Result<Vec<u8>, Fault> {
     let member = admitted(read, asker, request.room, &request.access).await?;
-    let room = hub_of(read, me, request.room).await?;
-    let (epoch, group) = past_epoch(read, &room, request.epoch).await?;
+    // Who may see it is judged by the group as it is now, not as it was then.
+    let now_in = current(read, me, request.room).await?;
     group_info::may_see(
-        &group,
+        &now_in.group,
         (asker.account, &asker.origin),
         member.as_ref(),
         &request.access,
         now,
     )?;
+    let (epoch, group) = past_epoch(read, &now_in.room, request.epoch).await?;
     group_info::chunk(&epoch, &group, request)
 }
 

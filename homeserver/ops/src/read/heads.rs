@@ -8,7 +8,7 @@ use entente_homeserver_core::rows::RoomRow;
 use entente_identity::{PublicKey, ServerDid};
 use entente_protocol::entry::{Entry, EntryHeader, Seq};
 use entente_protocol::equivocation::{
-    Equivocation, HeadsReply, History, MAX_HISTORY_HEADERS, ShownHead,
+    Equivocation, HeadsReply, History, MAX_HISTORY_HEADERS, Shown, ShownHead,
 };
 use entente_protocol::limits::{
     MAX_PAGE_BYTES, MAX_PAGE_ENTRIES, MAX_SHOWN_HEADS, MAX_SHOWN_PROOFS,
@@ -128,7 +128,7 @@ async fn compare_one(
         Comparison::Same | Comparison::Unknown => {}
         Comparison::Behind => compared.behind.push(room.room),
         Comparison::Differs => {
-            if let Some(proof) = prove(read, room, shown, key).await? {
+            if let Some((proof, _)) = prove(read, room, shown, key).await? {
                 if compared.reply.proofs.len() < MAX_SHOWN_PROOFS {
                     compared.reply.proofs.push(proof.clone());
                 }
@@ -152,12 +152,12 @@ fn signer(shown: &ShownHead, hub: &ServerDid, keys: &HubKeys) -> Option<PublicKe
 
 /// Puts the history here beside the one that was shown; `None` while the hub has not signed the end of
 /// the one here with the same key.
-async fn prove(
+pub(crate) async fn prove(
     read: &mut dyn Read,
     room: &RoomRow,
     shown: &ShownHead,
     key: PublicKey,
-) -> Result<Option<Equivocation>, StoreFault> {
+) -> Result<Option<(Equivocation, Shown)>, StoreFault> {
     let Some(here) = history_from(read, &room.room, shown.header.seq).await? else {
         return Ok(None);
     };
@@ -167,7 +167,8 @@ async fn prove(
         one: here,
         other: shown.clone().into(),
     };
-    Ok(proof.verify().is_ok().then_some(proof))
+    let shows = proof.verify().ok();
+    Ok(shows.map(|shown| (proof, shown)))
 }
 
 /// The headers from a position to the first head at or after it that the hub signed.
@@ -201,7 +202,7 @@ async fn history_from(
     Ok(None)
 }
 
-async fn header_at(
+pub(crate) async fn header_at(
     read: &mut dyn Read,
     room: &RoomId,
     seq: Seq,
@@ -239,10 +240,7 @@ pub fn signed_part(room: &RoomRow, mut entries: Vec<Entry>, keys: &HubKeys) -> V
             break;
         }
         head = entry.header.head();
-        let shown = entry.attestation.clone().map(|attestation| ShownHead {
-            header: entry.header.clone(),
-            attestation,
-        });
+        let shown = entry.shown_head();
         if shown.is_some_and(|shown| signer(&shown, &room.hub, keys).is_some()) {
             signed = index + 1;
         }
@@ -255,10 +253,7 @@ pub fn signed_part(room: &RoomRow, mut entries: Vec<Entry>, keys: &HubKeys) -> V
 #[must_use]
 pub fn attestations_hold(room: &RoomRow, entries: &[Entry], keys: &HubKeys) -> bool {
     entries.iter().all(|entry| {
-        let shown = entry.attestation.clone().map(|attestation| ShownHead {
-            header: entry.header.clone(),
-            attestation,
-        });
+        let shown = entry.shown_head();
         shown.is_none_or(|shown| signer(&shown, &room.hub, keys).is_some())
     })
 }

@@ -24,14 +24,16 @@ pub async fn pull(
     let room = read.room(&request.room).await.map_err(failed)?;
     let room = room.ok_or_else(no_room)?;
     // A follower serves it too, so that nobody depends on what the hub leaves out.
-    if !room.followers.contains(peer) {
-        let members = read.members(&request.room).await.map_err(failed)?;
-        if !members.iter().any(|member| member.home == *peer) {
-            return Err(no_room());
-        }
-    }
-    let after = request.after.seq;
-    if after > Seq(0) {
+    let members = read.members(&request.room).await.map_err(failed)?;
+    let of_peer = members.iter().filter(|member| member.home == *peer);
+    let came_in = of_peer.map(|member| member.joined).min();
+    let came_in = came_in.ok_or_else(no_room)?;
+    // Who has nothing yet gets the log from its first member on; who names an entry has it.
+    let after = match request.after.seq {
+        Seq(0) => Seq(came_in.0.saturating_sub(1)),
+        after => after,
+    };
+    if request.after.seq > Seq(0) {
         let page = Page {
             items: 1,
             bytes: usize::MAX,

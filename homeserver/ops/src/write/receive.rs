@@ -12,8 +12,9 @@ use entente_protocol::entry::Entry;
 use entente_protocol::fault::FaultCode;
 use entente_protocol::relay::{Item, RelayReply, RelayedSubmission, VerifiedBatch};
 
-use super::{Outcome, refuse};
+use super::{Outcome, freeze, refuse};
 use crate::command::Answer;
+use crate::read::heads;
 use crate::store::StoreFault;
 use crate::work::Work;
 
@@ -88,11 +89,13 @@ async fn take(
     let (received, entry) = match Item::from_bytes(bytes) {
         Ok(Item::Entry(entry)) => {
             let place = (entry.header.room, entry.header.seq);
-            let received = if work.attestation_holds(&entry, from, key) {
-                take_entry(work, from, entry).await?
-            } else {
+            let received = if !work.attestation_holds(&entry, from, key) {
                 let reason = "the hub's signature on the end of the log does not hold";
                 Received::Dropped(reason.to_owned())
+            } else if let Some(second) = second_history(work, from, key, &entry).await? {
+                second
+            } else {
+                take_entry(work, from, entry).await?
             };
             (received, Some(place))
         }
@@ -122,6 +125,33 @@ async fn take(
     }));
     work.record(decision).await?;
     Ok(true)
+}
+
+/// A hub that shows another entry at a position that is known here: if it signed both, the room freezes.
+async fn second_history(
+    work: &mut Work<'_>,
+    from: &ServerDid,
+    key: &PublicKey,
+    entry: &Entry,
+) -> Result<Option<Received>, StoreFault> {
+    let header = &entry.header;
+    let room = work.room(&header.room).await?;
+    let Some(room) = room.filter(|room| room.hub == *from && header.seq <= room.head.seq) else {
+        return Ok(None);
+    };
+    let here = heads::header_at(work.tx().await?, &room.room, header.seq).await?;
+    if here.is_none_or(|here| here.hash() == header.hash()) {
+        return Ok(None);
+    }
+    let proof = match entry.shown_head() {
+        Some(shown) => heads::prove(work.tx().await?, &room, &shown, *key).await?,
+        None => None,
+    };
+    if let Some((proof, shown)) = proof {
+        freeze::record(work, proof, shown).await?;
+    }
+    let reason = "the hub shows another entry at a position that is known here".to_owned();
+    Ok(Some(Received::Dropped(reason)))
 }
 
 pub(super) async fn take_entry(
@@ -179,7 +209,7 @@ async fn take_other(
         Item::Welcome(item) => {
             let tx = work.tx().await?;
             let package = tx.key_package(&item.reference).await?;
-            receive::welcome(package.as_ref(), item)
+            receive::welcome(from, package.as_ref(), item)
         }
         Item::Invite(item) => {
             let device = work.device((item.account, item.device)).await?;
@@ -187,7 +217,8 @@ async fn take_other(
         }
         Item::Refusal(item) => {
             let pending = work.pending(item.room, item.message_id).await?;
-            receive::refusal(pending.as_ref(), &item)
+            let room = work.room(&item.room).await?;
+            receive::refusal(from, room.as_ref(), pending.as_ref(), &item)
         }
         Item::Delivered(watermark) => {
             let room = work.room(&watermark.room).await?;
