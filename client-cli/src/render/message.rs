@@ -118,10 +118,10 @@ impl MessageFact {
         match self.says.kind {
             "text" if edits => format!("{FAINT}(edited){FAINT:#} {}", inert::block(text, MARGIN)),
             "text" => inert::block(text, MARGIN),
-            "reaction" => format!("{FAINT}reacts{FAINT:#} {}", inert::line(text)),
+            "reaction" => format!("{FAINT}reacts{FAINT:#} {}", inert::name(text)),
             "deleted" => format!("{FAINT}deleted a message{FAINT:#}"),
-            "room-profile" => format!("{FAINT}named the room{FAINT:#} {}", inert::line(text)),
-            _ => format!("{FAINT}[{}]{FAINT:#}", inert::line(text)),
+            "room-profile" => format!("{FAINT}named the room{FAINT:#} {}", inert::name(text)),
+            _ => format!("{FAINT}[{}]{FAINT:#}", inert::name(text)),
         }
     }
 }

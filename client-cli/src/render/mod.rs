@@ -16,4 +16,6 @@ pub mod screen;
 pub mod status;
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod interface_tests;

@@ -258,7 +258,7 @@ pub fn room_name(name: &str) -> String {
     if name.is_empty() {
         return "(not named yet)".to_owned();
     }
-    inert::line(name)
+    inert::name(name)
 }
 
 /// The beginning of an id, enough to tell rooms apart.

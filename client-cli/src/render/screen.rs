@@ -125,7 +125,7 @@ fn complain(text: &str) {
     let _: io::Result<()> = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-fn table_text<R: Row>(rows: &[R]) -> String {
+pub(super) fn table_text<R: Row>(rows: &[R]) -> String {
     let now = now();
     let mut table = Table::new();
     table

@@ -15,6 +15,7 @@ mod mutated;
 mod offers;
 mod signatures;
 mod suites;
+mod tickets;
 mod walk;
 pub(crate) mod world;
 
