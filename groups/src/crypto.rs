@@ -209,6 +209,10 @@ impl OpenMlsRand for Crypto {
 /// Counts for tests, which show by it what is refused before any cryptography. Each thread has its own
 /// count, so that tests that run beside each other do not disturb it.
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "openmls is handed the primitives, so a test can ask for their count only beside it"
+)]
 pub(crate) mod count {
     use std::collections::HashMap;
     use std::sync::{LazyLock, Mutex, PoisonError};
