@@ -21,6 +21,10 @@ const TIMEOUT: Duration = Duration::from_millis(CALL_TIMEOUT_MS - 2_000);
 /// What a caller is told to wait when too many calls are under way, in milliseconds.
 const SHED_RETRY_MS: u32 = 500;
 
+/// No refusal that must not tell what exists comes sooner than this, however soon it was clear: so its time
+/// does not tell either.
+const EVEN_TIME: Duration = Duration::from_millis(100);
+
 /// A pipeline, ready to be called.
 pub type Pipeline<Q, R> = BoxCloneSyncService<Q, R, Fault>;
 
@@ -39,7 +43,7 @@ where
     O: Future<Output = Result<R, Fault>> + Send + 'static,
 {
     let operation = service_fn(move |request: Q| {
-        let answer = operation(request);
+        let answer = even_in_time(operation(request));
         async move { answer.await.map_err(BoxError::from) }
     });
     let service = ServiceBuilder::new()
@@ -49,6 +53,27 @@ where
         .service(operation)
         .map_err(to_fault);
     BoxCloneSyncService::new(Logged(service))
+}
+
+/// An operation whose silent refusals all take the same time, except those that took longer anyway.
+async fn even_in_time<R>(operation: impl Future<Output = Result<R, Fault>>) -> Result<R, Fault> {
+    let no_sooner = tokio::time::Instant::now() + EVEN_TIME;
+    let answer = operation.await;
+    if answer.as_ref().is_err_and(|fault| is_silent(fault.code)) {
+        tokio::time::sleep_until(no_sooner).await;
+    }
+    answer
+}
+
+/// Whether a refusal is given alike for what does not exist and for what the caller has no part in.
+fn is_silent(code: FaultCode) -> bool {
+    matches!(
+        code,
+        FaultCode::NoSuchRoom
+            | FaultCode::NoSuchAccount
+            | FaultCode::NoKeyPackage
+            | FaultCode::AuthenticationFailed
+    )
 }
 
 /// The one place where what a layer says becomes a fault.
@@ -132,6 +157,26 @@ mod tests {
         let slow = pipeline(1, |_: Ask| std::future::pending::<Result<(), Fault>>());
         let fault = slow.oneshot(Ask).await.expect_err("too slow");
         assert_eq!(fault.code, FaultCode::Timeout);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f4_refusals_take_the_same_time_whatever_was_looked_up() {
+        for code in [
+            FaultCode::NoSuchRoom,
+            FaultCode::NoSuchAccount,
+            FaultCode::NoKeyPackage,
+            FaultCode::AuthenticationFailed,
+        ] {
+            for looked_up in [0, 7, 60] {
+                let refuse = pipeline(1, move |_: Ask| async move {
+                    tokio::time::sleep(Duration::from_millis(looked_up)).await;
+                    Err::<(), _>(Fault::new(code, code.meaning()))
+                });
+                let begun = tokio::time::Instant::now();
+                refuse.oneshot(Ask).await.expect_err("refused");
+                assert_eq!(begun.elapsed(), EVEN_TIME, "{code} after {looked_up} ms");
+            }
+        }
     }
 
     #[tokio::test]
