@@ -25,6 +25,10 @@ const SHED_RETRY_MS: u32 = 500;
 /// does not tell either.
 const EVEN_TIME: Duration = Duration::from_millis(100);
 
+/// Who calls too often waits at least so long for being told so: a caller has few streams, and so cannot go on
+/// as fast as it likes.
+const TOO_OFTEN: Duration = Duration::from_millis(200);
+
 /// A pipeline, ready to be called.
 pub type Pipeline<Q, R> = BoxCloneSyncService<Q, R, Fault>;
 
@@ -43,7 +47,7 @@ where
     O: Future<Output = Result<R, Fault>> + Send + 'static,
 {
     let operation = service_fn(move |request: Q| {
-        let answer = even_in_time(operation(request));
+        let answer = unhurried(operation(request));
         async move { answer.await.map_err(BoxError::from) }
     });
     let service = ServiceBuilder::new()
@@ -55,12 +59,17 @@ where
     BoxCloneSyncService::new(Logged(service))
 }
 
-/// An operation whose silent refusals all take the same time, except those that took longer anyway.
-async fn even_in_time<R>(operation: impl Future<Output = Result<R, Fault>>) -> Result<R, Fault> {
-    let no_sooner = tokio::time::Instant::now() + EVEN_TIME;
+/// An operation whose refusals take their time, where a quick one would tell or cost something.
+async fn unhurried<R>(operation: impl Future<Output = Result<R, Fault>>) -> Result<R, Fault> {
+    let begun = tokio::time::Instant::now();
     let answer = operation.await;
-    if answer.as_ref().is_err_and(|fault| is_silent(fault.code)) {
-        tokio::time::sleep_until(no_sooner).await;
+    if let Err(fault) = &answer {
+        let at_least = match fault.code {
+            FaultCode::RateLimited => TOO_OFTEN,
+            code if is_silent(code) => EVEN_TIME,
+            _ => Duration::ZERO,
+        };
+        tokio::time::sleep_until(begun + at_least).await;
     }
     answer
 }
@@ -176,6 +185,21 @@ mod tests {
                 refuse.oneshot(Ask).await.expect_err("refused");
                 assert_eq!(begun.elapsed(), EVEN_TIME, "{code} after {looked_up} ms");
             }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d6_who_calls_too_often_waits_for_being_told_so() {
+        for (code, waits) in [
+            (FaultCode::RateLimited, TOO_OFTEN),
+            (FaultCode::NotMember, Duration::ZERO),
+        ] {
+            let refuse = pipeline(1, move |_: Ask| async move {
+                Err::<(), _>(Fault::new(code, code.meaning()))
+            });
+            let begun = tokio::time::Instant::now();
+            refuse.oneshot(Ask).await.expect_err("refused");
+            assert_eq!(begun.elapsed(), waits, "{code}");
         }
     }
 

@@ -9,7 +9,7 @@ use rand::rngs::OsRng;
 use serde::Serialize;
 use testnet::narrator::Narrator;
 use testnet::network::{Binaries, BuildChoice};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::arena::{Arena, REAL};
 use crate::args::{Cli, Command, Run};
@@ -20,6 +20,9 @@ use crate::honest::{Honest, Latency};
 
 /// How long honest messages are timed before an attack, and at least during it.
 const WATCH: Duration = Duration::from_secs(3);
+/// How often an attack is begun in that time: what it floods with is its own affair, and so many logins as a
+/// faster repetition would take are not what it is about.
+const ROUNDS: u32 = 40;
 /// By how much the attacking threads step back behind servers and honest people.
 const NICE: i32 = 10;
 
@@ -205,6 +208,7 @@ async fn judge(
             faults.push(format!("{error:#}"));
         }
         rounds += 1;
+        sleep_until(begun + WATCH * u32::try_from(rounds).unwrap_or(ROUNDS) / ROUNDS).await;
     }
     let seconds = begun.elapsed().as_secs_f64();
     let during = honest.since(begun).await?;

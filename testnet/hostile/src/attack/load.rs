@@ -48,7 +48,7 @@ pub(super) const ATTACKS: &[Attack] = &[
 ];
 
 /// More calls than a server may make at once and in the time that they take.
-const CALLS: usize = 9_000;
+const CALLS: usize = 7_500;
 /// Calls under way at once.
 const AT_ONCE: usize = 48;
 /// The longest time that a server may be told to wait, in milliseconds.
