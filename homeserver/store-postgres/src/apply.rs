@@ -7,7 +7,7 @@ use entente_homeserver_core::rows::{
 };
 use entente_homeserver_core::{Change, Owed};
 use entente_homeserver_ops::StoreFault;
-use entente_identity::{AccountDid, DeviceId, encode};
+use entente_identity::{AccountDid, DeviceId, ServerDid, encode};
 use entente_protocol::entry::Entry;
 
 use crate::fold::{Cell, Kind, Table, Writes};
@@ -129,19 +129,7 @@ pub(crate) fn fold(writes: &mut Writes, change: Change) -> Result<(), StoreFault
             let (time, proof) = (number(row.time.0), bytes(encode(&row.proof)));
             writes.push(&EQUIVOCATION, [bytes(row.room.0), time, proof]);
         }
-        Change::Owe {
-            peer,
-            number: n,
-            item,
-        } => {
-            let (room, seq, item) = match item {
-                Owed::Entry { room, seq } => (Some(room.0.to_vec()), Some(signed(seq.0)), None),
-                Owed::Item(item) => (None, None, Some(item)),
-            };
-            let (room, item) = (Cell::MaybeBytes(room), Cell::MaybeBytes(item));
-            let seq = Cell::MaybeNumber(seq);
-            writes.push(&OWED, [text(peer), number(n), room, seq, item]);
-        }
+        Change::Owe { peer, number, item } => owe(writes, &peer, number, item),
         Change::PutPending(row) => put_pending(writes, &row),
         Change::Enqueue(row) => enqueue(writes, &row),
         Change::Park(row) => park(writes, row),
@@ -288,6 +276,16 @@ fn put_peer(writes: &mut Writes, row: &PeerRow) {
         number(row.incoming.last),
     ];
     writes.push(&PEER, cells);
+}
+
+fn owe(writes: &mut Writes, peer: &ServerDid, n: u64, item: Owed) {
+    let (room, seq, item) = match item {
+        Owed::Entry { room, seq } => (Some(room.0.to_vec()), Some(signed(seq.0)), None),
+        Owed::Item(item) => (None, None, Some(item)),
+    };
+    let (room, item) = (Cell::MaybeBytes(room), Cell::MaybeBytes(item));
+    let seq = Cell::MaybeNumber(seq);
+    writes.push(&OWED, [text(peer), number(n), room, seq, item]);
 }
 
 fn put_pending(writes: &mut Writes, row: &PendingRow) {

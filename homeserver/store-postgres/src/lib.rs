@@ -8,14 +8,15 @@
 //!
 //! The file names are those of every store: `read` answers, `apply` writes, `rows` turns columns into
 //! domain words, `migrate` brings a database up to date, `fault` says what went wrong. Beside them:
-//! `statements` holds all SQL, `fold` makes few statements of many rows, `session` is a transaction,
-//! `connect` and `tls` open connections, which `reactor` drives.
+//! `statements` holds all SQL, `fold` makes few statements of many rows, `session` is a transaction, `pace`
+//! says how long to wait after a conflict, `connect` and `tls` open connections, which `reactor` drives.
 
 mod apply;
 mod connect;
 mod fault;
 mod fold;
 mod migrate;
+mod pace;
 mod reactor;
 mod read;
 mod rows;
@@ -35,6 +36,7 @@ use futures::lock::Mutex as Turn;
 pub use settings::{Migrations, Settings, SettingsFault};
 
 use fold::Writes;
+use pace::Pace;
 use reactor::Reactor;
 use session::Session;
 use statements::{BEGIN_READ, BEGIN_WRITE};
@@ -43,7 +45,7 @@ use statements::{BEGIN_READ, BEGIN_WRITE};
 pub struct PostgresStore {
     writer: Pool,
     readers: Pool,
-    turn: Arc<Turn<()>>,
+    turn: Arc<Turn<Pace>>,
     // Dropped last: it drives the connections.
     reactor: Arc<Reactor>,
 }
@@ -98,7 +100,11 @@ impl Store for PostgresStore {
     }
 
     async fn begin(&self) -> Result<Box<dyn Tx>, StoreFault> {
-        let turn = Some(self.turn.clone().lock_owned().await);
+        let turn = self.turn.clone().lock_owned().await;
+        if let Some(wait) = turn.wait() {
+            self.reactor.sleep(wait).await;
+        }
+        let turn = Some(turn);
         let session = Session::begin(&self.writer, &self.reactor, BEGIN_WRITE, turn).await?;
         Ok(Box::new(View {
             session,

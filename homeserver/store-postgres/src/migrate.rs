@@ -22,7 +22,7 @@ use crate::statements::{
 };
 
 /// All migrations, oldest first, numbered from 1 without gaps.
-const MIGRATIONS: &[(&str, &str)] = &[
+pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
     (
         "V1__homeserver",
         include_str!("../../../migrations/postgres/0001_homeserver.sql"),
@@ -144,7 +144,7 @@ fn told(error: &refinery_core::Error) -> StoreFault {
 }
 
 /// refinery's connection: statements of the transaction that has begun.
-struct Within<'a> {
+pub(crate) struct Within<'a> {
     client: &'a Client,
 }
 

@@ -7,6 +7,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use entente_homeserver_ops::StoreFault;
 use tokio::runtime::{Builder, Runtime};
@@ -45,6 +46,11 @@ impl Reactor {
             future.as_mut().poll(cx)
         })
         .await
+    }
+
+    /// Waits.
+    pub(crate) async fn sleep(&self, wait: Duration) {
+        self.within(async { tokio::time::sleep(wait).await }).await;
     }
 
     /// Runs a future to its end while the caller's thread waits, whatever else runs on that thread.

@@ -16,6 +16,7 @@ use tokio_postgres::{Error, Row, Statement};
 
 use crate::fault::{commit_fault, fault, pool_fault};
 use crate::fold::Group;
+use crate::pace::Pace;
 use crate::reactor::Reactor;
 use crate::statements::{COMMIT, ROLLBACK};
 
@@ -39,7 +40,7 @@ pub(crate) struct Session {
     client: Option<Client>,
     reactor: Arc<Reactor>,
     state: State,
-    turn: Option<OwnedMutexGuard<()>>,
+    turn: Option<OwnedMutexGuard<Pace>>,
 }
 
 impl Session {
@@ -51,7 +52,7 @@ impl Session {
         pool: &Pool,
         reactor: &Arc<Reactor>,
         begin: &str,
-        turn: Option<OwnedMutexGuard<()>>,
+        turn: Option<OwnedMutexGuard<Pace>>,
     ) -> Result<Self, StoreFault> {
         let client = begun(pool, reactor, begin).await?;
         Ok(Self {
@@ -74,10 +75,7 @@ impl Session {
             client.query(&statement, parameters).await
         };
         let found = found.await.map_err(|error| fault(&error));
-        if found.is_err() {
-            self.state = State::Failed;
-        }
-        found
+        self.note(found)
     }
 
     /// Writes groups of rows in order. All statements are on their way before the first is answered.
@@ -86,10 +84,20 @@ impl Session {
             Ok(client) => write(client, groups).await,
             Err(fault) => Err(fault),
         };
-        if written.is_err() {
-            self.state = State::Failed;
+        self.note(written)
+    }
+
+    /// Remembers what went wrong: for the commit, and for the pace of the next transaction.
+    fn note<T>(&mut self, outcome: Result<T, StoreFault>) -> Result<T, StoreFault> {
+        if let Err(fault) = &outcome {
+            if self.state == State::Open {
+                self.state = State::Failed;
+            }
+            if let (StoreFault::Conflict(_), Some(pace)) = (fault, &mut self.turn) {
+                pace.overtaken();
+            }
         }
-        written
+        outcome
     }
 
     /// Says that a part of the transaction failed before it reached the database.
@@ -111,7 +119,11 @@ impl Session {
         // From here on nothing can be taken back, also if nobody waits for the answer.
         self.state = State::Ended;
         let committed = client.batch_execute(COMMIT).await;
-        committed.map_err(|error| commit_fault(&error))
+        self.note(committed.map_err(|error| commit_fault(&error)))?;
+        if let Some(pace) = &mut self.turn {
+            pace.through();
+        }
+        Ok(())
     }
 }
 

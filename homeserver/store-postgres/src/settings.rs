@@ -70,7 +70,10 @@ impl Settings {
         }
         if config.get_ssl_mode() == SslMode::Prefer {
             // It protects from nobody who can change what is on the network.
-            if !config.get_hosts().iter().all(is_here) {
+            let addresses = config.get_hostaddrs();
+            let is_local =
+                config.get_hosts().iter().all(is_here) && addresses.iter().all(IpAddr::is_loopback);
+            if !is_local {
                 return Err(SettingsFault::Encryption);
             }
             config.ssl_mode(SslMode::Disable);
@@ -211,8 +214,12 @@ mod tests {
     fn a_url_is_whole_and_holds_no_password() {
         refuse("postgres://e:hunter2@localhost/e", SettingsFault::Password);
         refuse(
-            "postgres://e:hunter2?@localhost/e",
+            "postgres://e@localhost/e?hunter2=1",
             SettingsFault::Unreadable,
+        );
+        refuse(
+            "postgres://e@localhost/e?hostaddr=10.0.0.1",
+            SettingsFault::Encryption,
         );
         refuse("host=localhost user=e dbname=e", SettingsFault::Unreadable);
         refuse("mysql://e@localhost/e", SettingsFault::Unreadable);

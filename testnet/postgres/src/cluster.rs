@@ -186,15 +186,23 @@ impl Postgres {
         &self.folder
     }
 
-    /// Changes a setting and starts again.
+    /// Adds lines to the configuration; most of them count from the next start on.
     ///
     /// # Errors
-    /// It does not start with that.
-    pub fn reconfigure(&self, lines: &[String]) -> Result<(), PostgresFault> {
+    /// The file cannot be written.
+    pub fn configure(&self, lines: &[String]) -> Result<(), PostgresFault> {
         let file = self.data().join("postgresql.auto.conf");
         let text = fs::read_to_string(&file).unwrap_or_default() + &lines.join("\n") + "\n";
         let written = fs::write(&file, text);
-        written.map_err(|error| fault(&file.display().to_string(), &error))?;
+        written.map_err(|error| fault(&file.display().to_string(), &error))
+    }
+
+    /// Adds lines to the configuration and starts again.
+    ///
+    /// # Errors
+    /// It does not start with them.
+    pub fn reconfigure(&self, lines: &[String]) -> Result<(), PostgresFault> {
+        self.configure(lines)?;
         self.stop()?;
         self.start_again()
     }
