@@ -1,5 +1,7 @@
 //! What each read answers.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use entente_groups::{Epoch, KeyPackageRef, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
@@ -79,6 +81,42 @@ fn fill<T>(
 fn cut(bounds: Page) -> (i64, i64) {
     let number = |bound: usize| i64::try_from(bound).unwrap_or(i64::MAX);
     (number(bounds.items), number(bounds.bytes).max(1))
+}
+
+/// Places in logs that are owed under a number.
+#[derive(Default)]
+struct Pointers {
+    numbers: Vec<i64>,
+    rooms: Vec<Vec<u8>>,
+    seqs: Vec<i64>,
+}
+
+impl Pointers {
+    /// Takes a row of the outbox, if it is a pointer; else gives the size of the item that it carries.
+    fn note(&mut self, columns: &Columns<'_>) -> Result<i64, StoreFault> {
+        if let Some(item) = columns.maybe_bytes(3)? {
+            return Ok(signed(item.len() as u64));
+        }
+        self.numbers.push(signed(columns.number(0)?));
+        self.rooms.push(columns.bytes(1)?.to_vec());
+        self.seqs.push(signed(columns.number(2)?));
+        Ok(0)
+    }
+
+    /// The entries that are there, by number, up to a size.
+    async fn entries(
+        &self,
+        session: &mut Session,
+        bytes: i64,
+    ) -> Result<BTreeMap<u64, Entry>, StoreFault> {
+        if self.numbers.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let parameters: Parameters<'_> = &[&self.numbers, &self.rooms, &self.seqs, &bytes];
+        let read = |columns: &Columns<'_>| Ok((columns.number(0)?, entry_at(columns, 1)?));
+        let found = all(session, sql::OWED_ENTRIES, parameters, read).await?;
+        Ok(found.into_iter().collect())
+    }
 }
 
 fn root(account: &AccountDid) -> &[u8] {
@@ -296,17 +334,40 @@ impl<T: Send> Read for View<T> {
         after: u64,
         bounds: Page,
     ) -> Result<Vec<(u64, Vec<u8>)>, StoreFault> {
-        let (peer, after, (items, bytes)) = (peer.to_string(), bound(after), cut(bounds));
-        let parameters: Parameters<'_> = &[&peer, &after, &items, &bytes];
-        let rows = self.session.rows(sql::OWED, parameters).await?;
-        let read = |columns: &Columns<'_>| {
-            let bytes = match columns.maybe_bytes(1)? {
-                Some(item) => item.to_vec(),
-                None => Item::Entry(entry_at(columns, 2)?).to_bytes(),
-            };
-            Ok((columns.number(0)?, bytes))
-        };
-        fill(&rows, bounds, read, |(_, bytes)| bytes.len())
+        let (peer, (items, _)) = (peer.to_string(), cut(bounds));
+        let (mut owed, mut bytes, mut last) = (Vec::new(), 0, after);
+        loop {
+            let left = i64::try_from(bounds.bytes.saturating_sub(bytes)).unwrap_or(i64::MAX);
+            let left = left.max(1);
+            let parameters: Parameters<'_> = &[&peer, &bound(last), &items, &left];
+            let rows = self.session.rows(sql::OWED, parameters).await?;
+            let (mut pointers, mut carried) = (Pointers::default(), 0);
+            for row in &rows {
+                carried += pointers.note(&Columns(row))?;
+            }
+            let mut entries = pointers.entries(&mut self.session, left).await?;
+            for row in &rows {
+                let columns = Columns(row);
+                last = columns.number(0)?;
+                let item = match columns.maybe_bytes(3)? {
+                    Some(item) => item.to_vec(),
+                    None => match entries.remove(&last) {
+                        Some(entry) => Item::Entry(entry).to_bytes(),
+                        // It is not in the log any more, or behind what fits.
+                        None => continue,
+                    },
+                };
+                if !bounds.admits(owed.len(), bytes, item.len()) {
+                    return Ok(owed);
+                }
+                bytes += item.len();
+                owed.push((last, item));
+            }
+            // Fewer than were asked for, and none cut off: there are no more.
+            if signed(rows.len() as u64) < items && carried < left || items == 0 {
+                return Ok(owed);
+            }
+        }
     }
 
     async fn owed_rooms(

@@ -87,19 +87,25 @@ statements! {
         ORDER BY server";
     PIN = "SELECT pin, since FROM pin WHERE server = $1";
     EQUIVOCATION = "SELECT room, time, proof FROM equivocation WHERE room = $1";
-    OWED = "SELECT number, item, header, body, attestation FROM (
-            SELECT number, item, header, body, attestation,
+    /// Pointers and items; what the pointers lead to is asked for after them. One statement would have
+    /// to be an outer join of two tables that Citus keeps apart.
+    OWED = "SELECT number, room, seq, item FROM (
+            SELECT number, room, seq, item,
                 CAST(SUM(size) OVER (ORDER BY number) AS bigint) - size AS bytes_before
             FROM (
-                SELECT owed.number, owed.item, log.header, log.body, log.attestation,
-                    COALESCE(octet_length(owed.item), octet_length(log.header) + octet_length(log.body))
-                        AS size
-                FROM outbox AS owed
-                LEFT JOIN room_log AS log ON log.room = owed.room AND log.seq = owed.seq
-                WHERE owed.peer = $1 AND owed.number > $2
-                    AND (owed.item IS NOT NULL OR log.seq IS NOT NULL)
-                ORDER BY owed.number LIMIT $3
+                SELECT number, room, seq, item, COALESCE(octet_length(item), 0) AS size
+                FROM outbox WHERE peer = $1 AND number > $2 ORDER BY number LIMIT $3
             ) AS first
+        ) AS page WHERE bytes_before < $4 ORDER BY number";
+    OWED_ENTRIES = "SELECT number, header, body, attestation FROM (
+            SELECT number, header, body, attestation,
+                CAST(SUM(size) OVER (ORDER BY number) AS bigint) - size AS bytes_before
+            FROM (
+                SELECT wanted.number, log.header, log.body, log.attestation,
+                    octet_length(log.header) + octet_length(log.body) AS size
+                FROM UNNEST($1::bigint[], $2::bytea[], $3::bigint[]) AS wanted(number, room, seq)
+                JOIN room_log AS log ON log.room = wanted.room AND log.seq = wanted.seq
+            ) AS found
         ) AS page WHERE bytes_before < $4 ORDER BY number";
     OWED_ROOMS = "SELECT DISTINCT room FROM outbox
         WHERE peer = $1 AND number <= $2 AND room IS NOT NULL";
