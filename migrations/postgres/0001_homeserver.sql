@@ -109,7 +109,7 @@ CREATE TABLE outbox (
     PRIMARY KEY (peer, number),
     CHECK ((item IS NULL) <> (room IS NULL AND seq IS NULL))
 );
-CREATE INDEX outbox_by_room ON outbox (room, seq) WHERE room IS NOT NULL;
+CREATE INDEX outbox_by_room ON outbox (room, seq);
 
 CREATE TABLE pending (
     room       BYTEA NOT NULL,
@@ -142,5 +142,5 @@ CREATE TABLE parked (
     time         BIGINT NOT NULL,
     PRIMARY KEY (peer, stream_epoch, number)
 );
-CREATE INDEX parked_by_room ON parked (room, seq) WHERE room IS NOT NULL;
+CREATE INDEX parked_by_room ON parked (room, seq);
 CREATE INDEX parked_by_time ON parked (time, peer, stream_epoch, number);

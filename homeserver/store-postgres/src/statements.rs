@@ -1,7 +1,7 @@
 //! Every statement that this store sends, in one place.
 //!
-//! Purpose: a reader sees the whole of what the database is asked, and a test holds all of it to what
-//! Citus, YugabyteDB and CockroachDB document beside Postgres. No other file of this crate speaks SQL,
+//! Purpose: a reader sees the whole of what the database is asked, and a test holds all of it to a list
+//! of constructs that were looked up for Citus, YugabyteDB and CockroachDB beside Postgres. No other file of this crate speaks SQL,
 //! but for the numbered migrations.
 //!
 //! Conventions: whatever is written comes as one array for each column, so that one statement writes
