@@ -12,7 +12,7 @@ use crate::write;
 
 /// How often a batch is run before its callers are told to come back, when other writers of the same
 /// database are faster each time. Each time one of the writers has got on, so this is rarely needed.
-const MAX_ATTEMPTS: u32 = 32;
+const MAX_ATTEMPTS: u32 = 128;
 /// What they are told to wait then, in milliseconds.
 const CONFLICT_RETRY_MS: u32 = 100;
 

@@ -71,7 +71,7 @@ fn check(overtaken: u32) -> (Result<Answer, FaultCode>, u32) {
 
 #[test]
 fn an_overtaken_batch_is_run_again() {
-    for overtaken in [0, 1, 5, 31] {
+    for overtaken in [0, 1, 5, 127] {
         let (answer, begun) = check(overtaken);
         assert!(matches!(answer, Ok(Answer::Peer(_))), "{answer:?}");
         assert_eq!(begun, overtaken + 1);
@@ -82,5 +82,5 @@ fn an_overtaken_batch_is_run_again() {
 fn a_batch_that_is_overtaken_again_and_again_is_told_to_come_back() {
     let (answer, begun) = check(1_000);
     assert_eq!(answer, Err(FaultCode::Busy));
-    assert_eq!(begun, 32);
+    assert_eq!(begun, 128);
 }

@@ -1,6 +1,7 @@
 //! How several nodes get on with each other on one Postgres.
 //!
-//! `cargo run --release -p entente-homeserver-store-postgres --example nodes -- [seconds] [batch]`
+//! `cargo run --release -p entente-homeserver-store-postgres --example nodes -- [seconds] [batch]
+//! [line of configuration...]`
 //!
 //! Each node hands batches of messages to a store of its own, as fast as they are answered: first one
 //! node, then two with rooms and followers of their own, two with rooms of their own and one follower,
@@ -41,7 +42,10 @@ fn main() {
         .collect();
     let seconds = numbers.first().copied().unwrap_or(5);
     let batch = numbers.get(1).copied().unwrap_or(100);
-    let cluster = Postgres::start(&["shared_buffers = '256MB'"]).expect("a Postgres");
+    let lines: Vec<String> = std::env::args().skip(1 + numbers.len()).collect();
+    let mut configuration = vec!["shared_buffers = '256MB'"];
+    configuration.extend(lines.iter().map(String::as_str));
+    let cluster = Postgres::start(&configuration).expect("a Postgres");
     for (name, nodes, room_of, peer_of) in [
         (
             "one node",
