@@ -81,6 +81,23 @@ impl PostgresStore {
         store.reactor.wait(prepared)?;
         Ok(store)
     }
+
+    /// Looks whether [`PostgresStore::open`] would go well, and changes nothing. Waits for the answers.
+    ///
+    /// # Errors
+    /// Those of [`PostgresStore::open`], but for a migration that fails.
+    pub fn check(settings: &Settings) -> Result<(), StoreFault> {
+        let reactor = Arc::new(Reactor::start()?);
+        reactor.wait(look(settings.clone(), Arc::clone(&reactor)))
+    }
+}
+
+async fn look(settings: Settings, reactor: Arc<Reactor>) -> Result<(), StoreFault> {
+    let client = connect::migrator(&settings, &reactor).await?;
+    connect::require_durability(&client).await?;
+    migrate::check(&client, settings.migrations)
+        .await
+        .map(|_| ())
 }
 
 async fn prepare(settings: Settings, reactor: Arc<Reactor>) -> Result<(), StoreFault> {

@@ -42,16 +42,8 @@ const LOCK_ATTEMPTS: u32 = 20;
 /// The database is newer than this software, or older and not to be touched, or its history is another
 /// one, or a migration fails; then nothing was changed.
 pub(crate) async fn migrate(client: &Client, wanted: Migrations) -> Result<(), StoreFault> {
-    let version = refuse_newer(client).await?;
-    if version == latest() {
+    if check(client, wanted).await? == latest() {
         return Ok(());
-    }
-    if wanted == Migrations::Refuse {
-        return Err(StoreFault::Broken(format!(
-            "the database is of version {version} and this software needs version {}, but is not to \
-             migrate it; start one node with migrations allowed, or let it migrate alone first",
-            latest()
-        )));
     }
     make_lock(client).await?;
     let run = |sql: &'static str| async move {
@@ -71,6 +63,22 @@ pub(crate) async fn migrate(client: &Client, wanted: Migrations) -> Result<(), S
             Err(fault)
         }
     }
+}
+
+/// The database's version, if it may be used as it is or brought up to date.
+///
+/// # Errors
+/// The database is newer than this software, or older and not to be touched.
+pub(crate) async fn check(client: &Client, wanted: Migrations) -> Result<i32, StoreFault> {
+    let version = refuse_newer(client).await?;
+    if version < latest() && wanted == Migrations::Refuse {
+        return Err(StoreFault::Broken(format!(
+            "the database is of version {version} and this software needs version {}, but is not to \
+             migrate it; start one node with migrations allowed, or let it migrate alone first",
+            latest()
+        )));
+    }
+    Ok(version)
 }
 
 fn latest() -> i32 {

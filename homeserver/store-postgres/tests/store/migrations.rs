@@ -58,6 +58,14 @@ fn an_older_database_is_not_touched_when_that_is_not_wanted() {
     let postgres = Postgres::shared().unwrap();
     let database = postgres.database().unwrap();
     let url = postgres.url(&database);
+    let settings = Settings::parse(&url).unwrap();
+    assert_eq!(
+        PostgresStore::check(&settings),
+        Ok(()),
+        "it may be migrated"
+    );
+    let settings = settings.with_migrations(Migrations::Refuse);
+    assert!(PostgresStore::check(&settings).is_err());
     let reason = refuse(&url, Migrations::Refuse);
     assert!(reason.contains("version 0"), "{reason}");
     assert!(reason.contains("needs version 2"), "{reason}");
