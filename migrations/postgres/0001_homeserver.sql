@@ -24,7 +24,8 @@ CREATE TABLE key_package (
     suite       BIGINT NOT NULL,
     last_resort BOOLEAN NOT NULL,
     expires     BIGINT NOT NULL,
-    claimed     BYTEA
+    claimed     BYTEA,
+    claimed_by  TEXT COLLATE "C"
 );
 CREATE INDEX key_package_by_account ON key_package (account, suite, last_resort, expires);
 
@@ -128,8 +129,10 @@ CREATE TABLE queue (
     number  BIGINT NOT NULL,
     time    BIGINT NOT NULL,
     item    BYTEA NOT NULL,
+    invited_by TEXT COLLATE "C",
     PRIMARY KEY (account, device, number)
 );
+CREATE INDEX queue_by_inviter ON queue (account, device, invited_by);
 
 CREATE TABLE parked (
     peer         TEXT COLLATE "C" NOT NULL,

@@ -96,12 +96,12 @@ fn found_rooms(store: &PostgresStore, rooms: u8) {
 }
 
 /// An MLS PrivateMessage in form (RFC 9420 §6), as far as a server looks into one.
-fn ciphertext(room: RoomId) -> Vec<u8> {
+fn ciphertext(room: RoomId, id: MessageId) -> Vec<u8> {
     let mut bytes = vec![0, 1, 0, 2, 32];
     bytes.extend(room.0);
     bytes.extend(EPOCH.0.to_be_bytes());
     // An application message: authenticated data, sender data, ciphertext.
-    let seen = Aad::new(MessageId([9; 16]), 0, [0; 32]).to_bytes();
+    let seen = Aad::new(id, 0, [0; 32]).to_bytes();
     bytes.extend([1, 57]);
     bytes.extend(seen);
     bytes.push(16);
@@ -114,11 +114,12 @@ fn ciphertext(room: RoomId) -> Vec<u8> {
 fn submit(n: u8, node: u8, message: u32) -> Command {
     let mut id = [node; 16];
     id[..4].copy_from_slice(&message.to_be_bytes());
+    let id = MessageId(id);
     let submission = Submission {
         room: room(n),
-        message_id: MessageId(id),
+        message_id: id,
         epoch: EPOCH,
-        ciphertext: ciphertext(room(n)).into(),
+        ciphertext: ciphertext(room(n), id).into(),
     };
     Command::Submit {
         sender: sender(),
