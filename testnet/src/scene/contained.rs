@@ -82,6 +82,7 @@ impl ContainedGround {
             | Act::Gather { .. }
             | Act::Talk { .. }
             | Act::Settle {}
+            | Act::Apart { .. }
             | Act::Pause { .. } => bail!("`{act}` cannot be done to a container"),
         }
     }

@@ -105,6 +105,7 @@ impl LocalGround {
             | Act::Gather { .. }
             | Act::Talk { .. }
             | Act::Settle {}
+            | Act::Apart { .. }
             | Act::Pause { .. } => bail!("`{act}` cannot be done to a process"),
         }
     }

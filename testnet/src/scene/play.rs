@@ -1,9 +1,9 @@
 //! Plays a scene.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use entente_identity::Handle;
 use entente_sdk::{MessageId, NewRoom, RoomId};
 use futures::future::try_join_all;
@@ -119,6 +119,7 @@ impl Play {
                 sleep(Duration::from_secs_f64(*seconds)).await;
                 self.none_broke_down()
             }
+            Act::Apart { server } => self.apart(server).await,
             Act::Stop { .. }
             | Act::Kill { .. }
             | Act::Start { .. }
@@ -210,6 +211,30 @@ impl Play {
         while let Some(end) = self.speakers.join_next().await {
             end.context("a speaker broke down")??;
         }
+        Ok(())
+    }
+
+    /// Whether people of an organization lack something that somebody else has.
+    async fn apart(&self, domain: &str) -> Result<()> {
+        let room = self.room.context("there is no room yet")?;
+        let mut within = Vec::new();
+        let mut beyond = Vec::new();
+        for person in &self.people {
+            let texts = person.texts(room).await?;
+            let side = match person.handle().domain().as_str() == domain {
+                true => &mut within,
+                false => &mut beyond,
+            };
+            side.push(texts);
+        }
+        let lacks = |texts: &Vec<String>| {
+            let has: HashSet<&String> = texts.iter().collect();
+            beyond.iter().flatten().any(|text| !has.contains(text))
+        };
+        ensure!(
+            within.iter().all(lacks),
+            "people of {domain} have everything that others have, so nothing separates them"
+        );
         Ok(())
     }
 

@@ -97,6 +97,12 @@ pub enum Act {
         /// Which.
         server: String,
     },
+    /// Nothing happens but a look: people of this server's organization have to lack something that
+    /// others have. It shows that whatever separates them does separate them.
+    Apart {
+        /// Which.
+        server: String,
+    },
     /// The database of a server stops and comes back.
     RestartDatabase {
         /// Whose.
@@ -352,6 +358,13 @@ impl State {
                 Some(_) => Ok(()),
                 None => Err(format!("{server} is not cut off")),
             },
+            Act::Apart { server } => match people.contains_key(server) {
+                true if self.down.contains_key(server) || self.cut.contains_key(server) => Ok(()),
+                true => Err(format!(
+                    "nothing separates {server} here: it neither is down nor cut off"
+                )),
+                false => Err(format!("the scene has nobody of `{server}`")),
+            },
             Act::KillNode { server, node } => {
                 self.must_run(server)?;
                 if !(1..=2).contains(node) {
@@ -451,6 +464,7 @@ impl Act {
             | Self::Restart { server }
             | Self::Cut { server }
             | Self::Heal { server }
+            | Self::Apart { server }
             | Self::RestartDatabase { server }
             | Self::KillNode { server, .. }
             | Self::Clock { server, .. } => Some(server),
@@ -501,6 +515,7 @@ impl fmt::Display for Act {
             Self::Restart { server } => write!(f, "{server} restarts"),
             Self::Cut { server } => write!(f, "{server} is cut off from the others"),
             Self::Heal { server } => write!(f, "{server} is reached again"),
+            Self::Apart { server } => write!(f, "people of {server} lack what others have"),
             Self::RestartDatabase { server } => write!(f, "the database of {server} restarts"),
             Self::KillNode { server, node } => write!(f, "node {node} of {server} is killed"),
             Self::Clock { server, seconds: 0 } => write!(f, "the clock of {server} is right again"),

@@ -128,6 +128,22 @@ fn each_fault_names_its_line() {
 }
 
 #[test]
+fn only_who_is_separated_is_looked_at_for_it() {
+    let apart = "apart = { server = \"org-b.test\" }";
+    let separated = GOOD.replace(
+        "[[acts]]\nheal",
+        &format!("[[acts]]\n{apart}\n\n[[acts]]\nheal"),
+    );
+    assert_eq!(parse(&separated).unwrap().acts.len(), 6);
+    check(
+        "cut = { server = \"org-b.test\" }",
+        apart,
+        11,
+        "nothing separates",
+    );
+}
+
+#[test]
 fn who_is_away_has_to_come_back() {
     let without = GOOD
         .replace("cut = {", "stop = {")
