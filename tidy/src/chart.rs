@@ -47,7 +47,8 @@ const FEDERATION: &str = "entente-federation";
 const HOMESERVER_CORE: &str = "entente-homeserver-core";
 const HOMESERVER_OPS: &str = "entente-homeserver-ops";
 const STORE_SQLITE: &str = "entente-store-sqlite";
-const STORE_POSTGRES: &str = "entente-store-postgres";
+const STORE_POSTGRES: &str = "entente-homeserver-store-postgres";
+const TESTNET_POSTGRES: &str = "entente-testnet-postgres";
 const TRANSPORT: &str = "entente-transport";
 const DISCOVERY: &str = "entente-discovery";
 const CLIENT_CORE: &str = "entente-client-core";
@@ -182,6 +183,12 @@ pub const ROOMS: &[Room] = &[
         ],
     },
     Room {
+        package: TESTNET_POSTGRES,
+        folder: "testnet/postgres",
+        family: Family::Tool,
+        may_use: &[],
+    },
+    Room {
         package: "testnet",
         folder: "testnet",
         family: Family::Hands,
@@ -276,6 +283,10 @@ pub const OWNED: &[Owned] = &[
     },
     Owned {
         dependency: "deadpool-postgres",
+        owners: &[STORE_POSTGRES],
+    },
+    Owned {
+        dependency: "refinery*",
         owners: &[STORE_POSTGRES],
     },
     Owned {

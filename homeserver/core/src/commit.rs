@@ -6,7 +6,8 @@
 
 use entente_federation::hub::Draft;
 use entente_groups::{
-    CheckedCommit, CommitFault, Epoch, KeyPackageRef, MemberInfo, MessageId, PublicRoom, RoomId,
+    CommitFault, Epoch, KeyPackageRef, LeafIndex, MemberInfo, MessageId, PublicRoom, RoomId,
+    RosterDelta,
 };
 use entente_identity::{AccountDid, DeviceId, ServerDid, UnixMillis, encode};
 use entente_protocol::call::{CommitRequest, Ordered};
@@ -23,12 +24,16 @@ use crate::order::{append, followers, oldest_kept};
 use crate::rows::{ClaimRow, EpochRow, KeyPackageRow, MemberRow, RoomRow};
 
 /// A commit bundle that may be ordered, if the room has not moved since.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CheckedBundle {
     request: CommitRequest,
     epoch: Epoch,
     pending: Vec<Seq>,
-    checked: CheckedCommit,
+    committer: LeafIndex,
+    roster: RosterDelta,
+    welcome_refs: Vec<KeyPackageRef>,
+    /// The servers of the members after it, each once for each of its members.
+    homes: Vec<ServerDid>,
     ended: EpochRow,
     next: EpochRow,
     group: Change,
@@ -120,7 +125,14 @@ pub fn check(
         group: patch(request.room, delta),
         next: epoch_row(&checked.next, bundle.group_info.clone()),
         request,
-        checked,
+        committer: checked.committer.leaf,
+        roster: checked.roster,
+        welcome_refs: checked.welcome_refs,
+        homes: checked
+            .next
+            .members()
+            .map(|member| member.home.clone())
+            .collect(),
         time: now,
     })
 }
@@ -171,7 +183,7 @@ impl CheckedBundle {
     /// The KeyPackages whose devices get the Welcome.
     #[must_use]
     pub fn welcome_refs(&self) -> &[KeyPackageRef] {
-        &self.checked.welcome_refs
+        &self.welcome_refs
     }
 
     /// Orders the commit; `routes` says where each Welcome goes. The entry bears the time of the check:
@@ -190,21 +202,21 @@ impl CheckedBundle {
         if room.epoch != self.epoch || room.pending != self.pending {
             return Err(FaultCode::WrongEpoch);
         }
-        if routes.len() != self.checked.welcome_refs.len() {
+        if routes.len() != self.welcome_refs.len() {
             return Err(FaultCode::CommitRefused);
         }
         let draft = Draft {
             kind: EntryKind::Commit,
             epoch: self.epoch,
             origin: origin.clone(),
-            sender: self.checked.committer.leaf,
+            sender: self.committer,
             message_id: self.request.message_id,
             body: encode(&CommitBody {
                 commit: self.request.bundle.commit.clone().into(),
-                roster: self.checked.roster.clone(),
+                roster: self.roster.clone(),
             }),
         };
-        let after = followers(me, self.checked.next.members().map(|member| &member.home));
+        let after = followers(me, self.homes.iter());
         let before = RoomRow {
             followers: with(&room.followers, &after),
             ..room.clone()
@@ -235,7 +247,7 @@ impl CheckedBundle {
     fn change_members(&self, at: &Ordered, decision: &mut Decision<Ordered>) {
         let room = self.request.room;
         let seq = at.at.seq;
-        for gone in &self.checked.roster.left {
+        for gone in &self.roster.left {
             decision.changes.push(Change::EndMember {
                 room,
                 account: gone.account,
@@ -243,7 +255,7 @@ impl CheckedBundle {
                 left: seq,
             });
         }
-        for member in &self.checked.roster.joined {
+        for member in &self.roster.joined {
             decision
                 .changes
                 .push(Change::PutMember(member_row(room, member, seq)));

@@ -17,6 +17,7 @@ use crate::clock::now;
 use crate::config::{Config, FederationPolicy, StoreKind};
 use crate::credentials::Credentials;
 use crate::data_dir::DataDir;
+use crate::database;
 use crate::https::Directory as Users;
 use crate::peers::{Directory, Outward, Peers};
 use crate::registration;
@@ -117,6 +118,7 @@ pub fn connect(parts: Parts) -> anyhow::Result<(Arc<Server>, WriterThread)> {
 /// It cannot be opened, or is newer than this software.
 pub fn open_store(config: &Config, dir: &DataDir) -> anyhow::Result<Arc<dyn Store>> {
     match config.store.kind {
+        StoreKind::Postgres => Ok(Arc::new(database::open(&config.store)?)),
         StoreKind::Sqlite => {
             let path = dir.path().join(&config.store.path);
             let store = SqliteStore::open(&path)

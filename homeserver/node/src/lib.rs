@@ -21,6 +21,7 @@ mod command;
 pub mod config;
 mod credentials;
 mod data_dir;
+mod database;
 mod https;
 mod hub;
 mod logging;

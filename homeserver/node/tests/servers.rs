@@ -11,6 +11,7 @@ use entente_protocol::call::{
 };
 use entente_protocol::fault::FaultCode;
 use entente_protocol::flow::{DeviceItem, SyncEvent, SyncRequest};
+use entente_testnet_postgres::Postgres;
 use entente_transport::{Connection, FlowReceiver, FlowSender};
 use network::{Network, PATIENCE, Person, Server, now, refusal};
 use tokio::time::timeout;
@@ -252,9 +253,8 @@ enum Killed {
 
 /// Sends invitations in rounds, in the middle of each of which a server is killed. Returns the ids whose
 /// acceptance was answered, and those that came.
-async fn rounds(killed: Killed) -> (BTreeSet<u64>, Vec<u64>) {
+async fn rounds(killed: Killed, (mut a, mut b): (Server, Server)) -> (BTreeSet<u64>, Vec<u64>) {
     const ROUND: usize = 200;
-    let (mut a, mut b) = pair().await;
     let (alice, mut from) = a.join("alice").await;
     let (bob, _) = b.join("bob").await;
     let mut taken = BTreeSet::new();
@@ -294,7 +294,7 @@ async fn rounds(killed: Killed) -> (BTreeSet<u64>, Vec<u64>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_nothing_is_lost_or_doubled_when_the_receiver_is_killed() {
-    let (taken, came) = rounds(Killed::Receiver).await;
+    let (taken, came) = rounds(Killed::Receiver, pair().await).await;
     let distinct: BTreeSet<u64> = came.iter().copied().collect();
     assert_eq!(distinct.len(), came.len(), "nothing twice");
     assert_eq!(taken.difference(&distinct).count(), 0, "nothing lost");
@@ -304,8 +304,29 @@ async fn d2_nothing_is_lost_or_doubled_when_the_receiver_is_killed() {
 /// the same ids, by which their readers know them.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_when_the_sender_is_killed() {
-    let (taken, came) = rounds(Killed::Sender).await;
+    let (taken, came) = rounds(Killed::Sender, pair().await).await;
     let distinct: BTreeSet<u64> = came.iter().copied().collect();
+    assert_eq!(taken.difference(&distinct).count(), 0, "nothing lost");
+}
+
+/// Both servers keep their rows on one Postgres server, each in a database of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_on_postgres_when_the_receiver_is_killed() {
+    let postgres = Postgres::shared().expect("a Postgres");
+    let mut network = Network::new();
+    let mut on_postgres = |domain| {
+        let mut server = network.add(domain);
+        let database = postgres.database().expect("a database");
+        server.set("ENTENTE_STORE_KIND", "postgres");
+        server.set("ENTENTE_STORE_URL", &postgres.url(&database));
+        server
+    };
+    let (mut a, mut b) = (on_postgres("org-a.test"), on_postgres("org-b.test"));
+    a.start();
+    b.start();
+    let (taken, came) = rounds(Killed::Receiver, (a, b)).await;
+    let distinct: BTreeSet<u64> = came.iter().copied().collect();
+    assert_eq!(distinct.len(), came.len(), "nothing twice");
     assert_eq!(taken.difference(&distinct).count(), 0, "nothing lost");
 }
 

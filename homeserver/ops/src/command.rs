@@ -16,7 +16,7 @@ use entente_protocol::flow::Submission;
 use entente_protocol::relay::{RelayReply, VerifiedBatch};
 
 /// A write that waits for its turn.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Command {
     /// Somebody opens an account. Answer: `Done`.
     Register(Box<Register>),

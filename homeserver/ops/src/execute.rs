@@ -10,6 +10,12 @@ use crate::store::{Store, StoreFault};
 use crate::work::Work;
 use crate::write;
 
+/// How often a batch is run before its callers are told to come back, when other writers of the same
+/// database are faster each time. Each time one of the writers has got on, so this is rarely needed.
+const MAX_ATTEMPTS: u32 = 128;
+/// What they are told to wait then, in milliseconds.
+const CONFLICT_RETRY_MS: u32 = 100;
+
 /// Which server this is, and what it decides by.
 #[derive(Clone, Debug)]
 pub struct Here {
@@ -35,7 +41,10 @@ pub struct Executed {
 }
 
 /// Runs commands in order, as one transaction with one signature. A command that is refused changes
-/// nothing and holds nobody up; if the store fails, nothing was written and every answer says so.
+/// nothing and holds nobody up; if the store fails, nothing was written and every answer says so. If
+/// another writer of the same database was faster, all of them are run again, with the rows as they
+/// are then. If the store does not know whether it is written, the answers say that, and whoever would
+/// be woken is woken: a wake is a hint.
 pub async fn execute(
     store: &dyn Store,
     here: &Here,
@@ -43,34 +52,46 @@ pub async fn execute(
     now: UnixMillis,
 ) -> Executed {
     let count = commands.len();
-    match run(store, here, commands, now).await {
-        Ok(executed) => executed,
-        Err(fault) => Executed {
-            answers: vec![Err(store_fault(&fault)); count],
-            effects: Vec::new(),
-            failure: Some(fault),
-        },
+    let mut attempt = 1;
+    loop {
+        match run(store, here, commands.clone(), now).await {
+            Ok(executed) => return executed,
+            Err((StoreFault::Conflict(_), _)) if attempt < MAX_ATTEMPTS => attempt += 1,
+            Err((fault, effects)) => {
+                return Executed {
+                    answers: vec![Err(store_fault(&fault)); count],
+                    effects,
+                    failure: Some(fault),
+                };
+            }
+        }
     }
 }
 
+/// A fault comes with the effects that are due all the same.
 async fn run(
     store: &dyn Store,
     here: &Here,
     commands: Vec<Command>,
     now: UnixMillis,
-) -> Result<Executed, StoreFault> {
-    let tx = store.begin().await?;
+) -> Result<Executed, (StoreFault, Vec<Effect>)> {
+    let nobody = |fault| (fault, Vec::new());
+    let tx = store.begin().await.map_err(nobody)?;
     let mut work = Work::new(here, tx, now);
     let mut answers = Vec::with_capacity(commands.len());
     for command in commands {
-        answers.push(dispatch(&mut work, command).await?);
+        answers.push(dispatch(&mut work, command).await.map_err(nobody)?);
     }
-    let effects = work.finish().await?;
-    Ok(Executed {
-        answers,
-        effects,
-        failure: None,
-    })
+    let (effects, finished) = work.finish().await;
+    match finished {
+        Ok(()) => Ok(Executed {
+            answers,
+            effects,
+            failure: None,
+        }),
+        Err(fault @ StoreFault::Unknown(_)) => Err((fault, effects)),
+        Err(fault) => Err(nobody(fault)),
+    }
 }
 
 async fn dispatch(
@@ -128,6 +149,15 @@ pub fn store_fault(fault: &StoreFault) -> Fault {
         StoreFault::Unavailable(_) => {
             let detail = "the server's database cannot take this now; nothing was stored";
             Fault::new(FaultCode::Busy, detail).retry_after(1_000)
+        }
+        StoreFault::Conflict(_) => {
+            let detail = "other parts of the server were faster each time; nothing was stored";
+            Fault::new(FaultCode::Busy, detail).retry_after(CONFLICT_RETRY_MS)
+        }
+        StoreFault::Unknown(_) => {
+            let detail = "the server lost its database while it wrote; this may be stored or not, \
+                          and repeating it is safe";
+            Fault::new(FaultCode::Timeout, detail)
         }
         StoreFault::Broken(_) => Fault::new(
             FaultCode::Internal,

@@ -21,6 +21,13 @@ pub enum StoreFault {
     /// It cannot now: full, locked, gone. Nothing was written; trying again may help.
     #[error("the database cannot answer now: {0}")]
     Unavailable(String),
+    /// Another writer changed what this transaction had read. Nothing was written; the same commands,
+    /// with the rows as they are now, may go through.
+    #[error("another writer of the database was first: {0}")]
+    Conflict(String),
+    /// The database was lost while it committed: everything is written, or nothing. Repeating is safe.
+    #[error("the database was lost while it committed, so that it may be written or not: {0}")]
+    Unknown(String),
     /// What it holds or was given makes no sense: a bug, or damage.
     #[error("the database holds something that cannot be: {0}")]
     Broken(String),
@@ -203,7 +210,8 @@ pub trait Tx: Read {
     async fn apply(&mut self, changes: Vec<Change>) -> Result<(), StoreFault>;
 
     /// Makes everything durable. When this returns, a power cut does not undo it; when it fails,
-    /// nothing was written, except that a disk which fails in the middle may turn out to have it.
+    /// nothing was written, unless the fault is [`StoreFault::Unknown`], and except that a disk which
+    /// fails in the middle may turn out to have it.
     async fn commit(self: Box<Self>) -> Result<(), StoreFault>;
 }
 
@@ -214,6 +222,8 @@ pub trait Store: Send + Sync {
     /// whoever holds one opens no other, and drops it before waiting for anything else.
     async fn read(&self) -> Result<Box<dyn Read>, StoreFault>;
 
-    /// Begins a transaction; writers wait for each other.
+    /// Begins a transaction; the writers of one store wait for each other. If several stores share a
+    /// database, a transaction whose reads another one has overtaken fails with
+    /// [`StoreFault::Conflict`], at the latest when it commits.
     async fn begin(&self) -> Result<Box<dyn Tx>, StoreFault>;
 }

@@ -362,11 +362,13 @@ impl<'a> Work<'a> {
         self.buffer.extend(applied);
     }
 
-    /// Commits everything and tells whom to wake.
-    pub(crate) async fn finish(mut self) -> Result<Vec<Effect>, StoreFault> {
+    /// Commits everything and tells whom to wake, if it is written.
+    pub(crate) async fn finish(mut self) -> (Vec<Effect>, Result<(), StoreFault>) {
         self.attest_heads();
-        self.flush().await?;
-        self.tx.commit().await?;
-        Ok(self.effects.into_iter().collect())
+        let finished = match self.flush().await {
+            Ok(()) => self.tx.commit().await,
+            Err(fault) => Err(fault),
+        };
+        (self.effects.into_iter().collect(), finished)
     }
 }

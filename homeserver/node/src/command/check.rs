@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::config::{Config, Overrides, SHAPE, render};
+use crate::config::{Config, Overrides, SHAPE, StoreKind, render};
 use crate::credentials::Credentials;
 use crate::data_dir::DataDir;
+use crate::database;
 use crate::https::tls_config;
 use crate::registration;
 
-/// Checks what the configuration names: folder, keys, certificate, token. The configuration itself was
+/// Checks what the configuration names: folder, keys, certificate, token, database server. The configuration itself was
 /// checked when it was read.
 pub(super) fn run(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let mut faults: Vec<String> = Vec::new();
@@ -27,6 +28,11 @@ pub(super) fn run(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     }
     if let Err(fault) = registration::load(&config.registration) {
         faults.push(fault.to_string());
+    }
+    if config.store.kind == StoreKind::Postgres
+        && let Err(fault) = database::check(&config.store)
+    {
+        faults.push(format!("{fault:#}"));
     }
     if json {
         println!("{}", json!({ "ok": faults.is_empty(), "faults": faults }));

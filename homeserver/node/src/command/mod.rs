@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use entente_identity::Domain;
 
-use crate::config::{Config, process_environment};
+use crate::config::{Config, MigrationMode, process_environment};
 
 /// Runs an organization's Entente homeserver.
 #[derive(Debug, Parser)]
@@ -32,7 +32,7 @@ enum Command {
     /// Make a new server: its data folder, its keys and its configuration file.
     Init(Box<InitArgs>),
     /// Run the server.
-    Serve(ConfigArgs),
+    Serve(ServeArgs),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -102,6 +102,15 @@ struct ConfigArgs {
 }
 
 #[derive(Debug, Args)]
+struct ServeArgs {
+    /// Do not start on a Postgres database of an older version, as if `store.migrations` were `refuse`.
+    #[arg(long)]
+    no_migrate: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
 struct InitArgs {
     /// The organization's domain; it can never be changed.
     #[arg(long)]
@@ -144,7 +153,12 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let done = match self.command {
             Command::Init(args) => init::run(&args),
-            Command::Serve(args) => load(&args).and_then(serve::run),
+            Command::Serve(args) => load(&args.config).and_then(|mut config| {
+                if args.no_migrate {
+                    config.store.migrations = MigrationMode::Refuse;
+                }
+                serve::run(config)
+            }),
             Command::Config(ConfigCommand::Check(args)) => {
                 load(&args).and_then(|config| check::run(&config, args.json))
             }

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use entente_homeserver_store_postgres::Settings as DatabaseSettings;
 use entente_identity::{Domain, ServerDid};
 
 use declare::{SectionShape, settings};
@@ -104,10 +105,22 @@ settings! {
     /// The database.
     section "store"
     pub struct Store {
-        /// The kind of database: `sqlite`.
+        /// The kind of database: `sqlite`, a file of this server's own, or `postgres`, a database server.
         kind: StoreKind = default "\"sqlite\"",
-        /// Its file. A relative path is relative to `data_dir`.
+        /// SQLite's file. A relative path is relative to `data_dir`.
         path: PathBuf = default "\"homeserver.sqlite\"",
+        /// Where Postgres is: `postgres://user@host:5432/database`, without a password. A host that is
+        /// not this machine needs `?sslmode=require`, which encrypts and checks the certificate, or
+        /// `?sslmode=disable`.
+        url: String = optional "\"postgres://entente@db.org-a.test/entente?sslmode=require\"",
+        /// File whose first line is the password for Postgres. Others than the owner and the group must
+        /// not read it.
+        password_file: PathBuf = optional "\"database-password\"",
+        /// PEM file with a certificate authority that is trusted for Postgres beside those of the system.
+        authority: PathBuf = optional "\"database-ca.pem\"",
+        /// What to do with a Postgres database of an older version: `apply` brings it up to date, `refuse`
+        /// does not start. `serve --no-migrate` refuses too.
+        migrations: MigrationMode = default "\"apply\"",
     }
 }
 
@@ -163,6 +176,18 @@ choice! {
     pub enum StoreKind {
         /// SQLite in one file.
         Sqlite = "sqlite",
+        /// A Postgres server.
+        Postgres = "postgres",
+    }
+}
+
+choice! {
+    /// What to do with a database of an older version.
+    pub enum MigrationMode {
+        /// Bring it up to date.
+        Apply = "apply",
+        /// Do not start.
+        Refuse = "refuse",
     }
 }
 
@@ -284,6 +309,19 @@ impl Config {
             let key = Registration::SHAPE.key("token_file");
             source.fault(key, "is missing: the mode `token` needs it");
         }
+        let store = &self.store;
+        let url = Store::SHAPE.key("url");
+        match &store.url {
+            Some(text) => {
+                if let Err(fault) = DatabaseSettings::parse(text) {
+                    source.fault(url, fault.to_string());
+                }
+            }
+            None if store.kind == StoreKind::Postgres => {
+                source.fault(url, "is missing: the kind `postgres` needs it");
+            }
+            None => {}
+        }
         let federation = &self.federation;
         if federation.policy == FederationPolicy::Open && !federation.servers.is_empty() {
             let key = Federation::SHAPE.key("servers");
@@ -301,6 +339,8 @@ impl Config {
         resolve(&mut self.tls.key);
         for path in [
             &mut self.registration.token_file,
+            &mut self.store.password_file,
+            &mut self.store.authority,
             &mut self.testnet.host_table,
             &mut self.testnet.extra_ca,
         ]

@@ -87,6 +87,14 @@ fn settings_that_do_not_fit_each_other_are_faults() {
         &["a.toml:3:1: registration.token_file: is missing"],
     );
     check_faults(
+        "[store]\nkind = \"postgres\"",
+        &["a.toml:3:1: store.url: is missing"],
+    );
+    check_faults(
+        "[store]\nurl = \"postgres://e@db.org-a.test/e\"",
+        &["a.toml:4:7: store.url: leads to another machine"],
+    );
+    check_faults(
         "[federation]\nservers = [\"org-b.test\"]",
         &["a.toml:4:11: federation.servers: lists servers"],
     );
@@ -99,6 +107,18 @@ fn settings_that_do_not_fit_each_other_are_faults() {
         "[store]\nkind = \"mysql\"",
         &["a.toml:4:8: store.kind: `mysql`"],
     );
+}
+
+#[test]
+fn a_password_in_a_url_is_refused_and_not_repeated() {
+    let url = "postgres://entente:hunter2@localhost/entente";
+    let pairs = [("ENTENTE_STORE_URL", url)];
+    let text = parse(MINIMAL, &pairs).expect_err("refused").to_string();
+    assert!(
+        text.contains("ENTENTE_STORE_URL: store.url: holds a password"),
+        "{text}"
+    );
+    assert!(!text.contains("hunter2"), "{text}");
 }
 
 #[test]

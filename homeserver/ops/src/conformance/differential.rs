@@ -80,6 +80,8 @@ async fn same(mut left: Box<dyn crate::Read>, mut right: Box<dyn crate::Read>) {
 fn kind(fault: &StoreFault) -> &'static str {
     match fault {
         StoreFault::Unavailable(_) => "unavailable",
+        StoreFault::Conflict(_) => "conflict",
+        StoreFault::Unknown(_) => "unknown",
         StoreFault::Broken(_) => "broken",
     }
 }

@@ -1,0 +1,206 @@
+//! One transaction on a connection of the pool.
+//!
+//! Invariants: a connection goes back to the pool only when its transaction has ended; dropping a
+//! session rolls back, and whoever waits for its turn gets it afterwards. After a statement that failed
+//! nothing is committed.
+
+use std::sync::Arc;
+
+use deadpool_postgres::{Client, Object, Pool};
+use entente_homeserver_ops::StoreFault;
+use futures::future::maybe_done;
+use futures::lock::OwnedMutexGuard;
+use futures::poll;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Error, Row, Statement};
+
+use crate::fault::{commit_fault, fault, pool_fault};
+use crate::fold::Group;
+use crate::pace::Pace;
+use crate::reactor::Reactor;
+use crate::statements::{COMMIT, ROLLBACK};
+
+/// How often a connection that turns out to be dead is exchanged for another one: more than there are
+/// in a pool after the database was restarted.
+const CONNECTIONS_TRIED: usize = 64;
+
+/// Statements' parameters.
+pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// What became of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Failed,
+    Ended,
+}
+
+/// A transaction.
+pub(crate) struct Session {
+    client: Option<Client>,
+    reactor: Arc<Reactor>,
+    state: State,
+    turn: Option<OwnedMutexGuard<Pace>>,
+}
+
+impl Session {
+    /// Begins a transaction, which holds the turn until it has ended.
+    ///
+    /// # Errors
+    /// There is no connection, or it fails.
+    pub(crate) async fn begin(
+        pool: &Pool,
+        reactor: &Arc<Reactor>,
+        begin: &str,
+        turn: Option<OwnedMutexGuard<Pace>>,
+    ) -> Result<Self, StoreFault> {
+        let client = begun(pool, reactor, begin).await?;
+        Ok(Self {
+            client: Some(client),
+            reactor: Arc::clone(reactor),
+            state: State::Open,
+            turn,
+        })
+    }
+
+    /// What a query finds.
+    pub(crate) async fn rows(
+        &mut self,
+        sql: &str,
+        parameters: Parameters<'_>,
+    ) -> Result<Vec<Row>, StoreFault> {
+        let client = client(&self.client)?;
+        let found = async {
+            let statement = client.prepare_cached(sql).await?;
+            client.query(&statement, parameters).await
+        };
+        let found = found.await.map_err(|error| fault(&error));
+        self.note(found)
+    }
+
+    /// Writes groups of rows in order. All statements are on their way before the first is answered.
+    pub(crate) async fn write(&mut self, groups: &[Group]) -> Result<(), StoreFault> {
+        let written = match client(&self.client) {
+            Ok(client) => write(client, groups).await,
+            Err(fault) => Err(fault),
+        };
+        self.note(written)
+    }
+
+    /// Remembers what went wrong: for the commit, and for the pace of the next transaction.
+    fn note<T>(&mut self, outcome: Result<T, StoreFault>) -> Result<T, StoreFault> {
+        if let Err(fault) = &outcome {
+            if self.state == State::Open {
+                self.state = State::Failed;
+            }
+            if let (StoreFault::Conflict(_), Some(pace)) = (fault, &mut self.turn) {
+                pace.overtaken();
+            }
+        }
+        outcome
+    }
+
+    /// Says that a part of the transaction failed before it reached the database.
+    pub(crate) fn fail(&mut self) {
+        self.state = State::Failed;
+    }
+
+    /// Makes everything durable.
+    pub(crate) async fn commit(mut self) -> Result<(), StoreFault> {
+        if self.state == State::Failed {
+            let reason = "a transaction of which a part failed is not committed";
+            return Err(StoreFault::Broken(reason.to_owned()));
+        }
+        let client = client(&self.client)?;
+        if client.is_closed() {
+            let reason = "the connection was lost before the commit was sent";
+            return Err(StoreFault::Unavailable(reason.to_owned()));
+        }
+        // From here on nothing can be taken back, also if nobody waits for the answer.
+        self.state = State::Ended;
+        let committed = client.batch_execute(COMMIT).await;
+        self.note(committed.map_err(|error| commit_fault(&error)))?;
+        if let Some(pace) = &mut self.turn {
+            pace.through();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let turn = self.turn.take();
+        let Some(client) = self.client.take() else {
+            return;
+        };
+        if self.state == State::Ended {
+            // The connection is back before the next one gets its turn.
+            drop(client);
+            drop(turn);
+            return;
+        }
+        self.reactor.spawn(async move {
+            match client.batch_execute(ROLLBACK).await {
+                Ok(()) => drop(client),
+                Err(_) => drop(Object::take(client)),
+            }
+            drop(turn);
+        });
+    }
+}
+
+fn client(client: &Option<Client>) -> Result<&Client, StoreFault> {
+    let gone = || StoreFault::Broken("a transaction was used after its end".to_owned());
+    client.as_ref().ok_or_else(gone)
+}
+
+/// A connection on which a transaction has begun. One that the database closed while it lay in the pool
+/// is exchanged: nothing was asked of it yet.
+async fn begun(pool: &Pool, reactor: &Reactor, begin: &str) -> Result<Client, StoreFault> {
+    let mut tried = 1;
+    loop {
+        let client = reactor.within(pool.get()).await;
+        let client = client.map_err(|error| pool_fault(&error))?;
+        let Err(error) = client.batch_execute(begin).await else {
+            return Ok(client);
+        };
+        let is_closed = client.is_closed();
+        drop(Object::take(client));
+        if !is_closed || tried == CONNECTIONS_TRIED {
+            return Err(fault(&error));
+        }
+        tried += 1;
+    }
+}
+
+async fn write(client: &Client, groups: &[Group]) -> Result<(), StoreFault> {
+    let prepared = prepare(client, groups)
+        .await
+        .map_err(|error| fault(&error))?;
+    let parameters: Vec<_> = groups.iter().map(Group::parameters).collect();
+    let mut running = Vec::with_capacity(groups.len());
+    for (statement, parameters) in prepared.iter().zip(&parameters) {
+        let mut sent = Box::pin(maybe_done(client.execute(statement, parameters)));
+        // The first poll hands it to the connection, which keeps their order.
+        let _answered = poll!(&mut sent);
+        running.push(sent);
+    }
+    for (group, mut sent) in groups.iter().zip(running) {
+        sent.as_mut().await;
+        let written = sent.as_mut().take_output();
+        let written = written.expect("it has ended, and is taken once");
+        let rows = written.map_err(|error| fault(&error))?;
+        if let Some(reason) = group.kind.otherwise.filter(|_| rows != group.rows()) {
+            return Err(StoreFault::Broken(reason.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+async fn prepare(client: &Client, groups: &[Group]) -> Result<Vec<Statement>, Error> {
+    let mut prepared = Vec::with_capacity(groups.len());
+    for group in groups {
+        prepared.push(client.prepare_cached(group.kind.sql).await?);
+    }
+    Ok(prepared)
+}

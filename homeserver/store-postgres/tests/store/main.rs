@@ -1,0 +1,8 @@
+//! Tests of the store on a Postgres of their own; one program, so that they can share it.
+
+mod conformance;
+mod crash;
+mod databases;
+mod migrations;
+mod nodes;
+mod server;
