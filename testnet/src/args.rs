@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::compose::StoreChoice;
 
 /// In what the servers of a network in containers keep what they hold, when nobody says.
-const DEFAULT_COMPOSE_STORE: StoreChoice = StoreChoice::Sqlite;
+const DEFAULT_COMPOSE_STORE: StoreChoice = StoreChoice::Postgres;
 
 /// Local networks of real homeservers, and plays on them.
 #[derive(Debug, Parser)]

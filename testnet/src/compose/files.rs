@@ -20,8 +20,8 @@ use super::owner::Owner;
 use super::plan::{ComposePlan, StoreChoice, letter};
 use crate::network::authority::Authority;
 use crate::network::files::{
-    Database, Federation, Listen, Log, Public, Registration, ServerConfig, Store, Testnet, Tls,
-    host_line, write_host_table,
+    Federation, Listen, Log, Public, Registration, ServerConfig, Store, Testnet, Tls, host_line,
+    write_host_table,
 };
 use crate::network::folder::{private_file, private_folder};
 use crate::network::{Folder, Plan, ServerPlan};
@@ -90,15 +90,18 @@ fn write_server(
 fn config(server: &ServerPlan, compose: &ComposePlan) -> ServerConfig {
     let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let etc = |name: &str| Path::new(ETC).join(name);
-    let database = match compose.store {
-        StoreChoice::Sqlite => None,
-        StoreChoice::Postgres => Some(Database {
+    let store = match compose.store {
+        StoreChoice::Sqlite => Store::Sqlite {
+            path: PathBuf::from("homeserver.sqlite"),
+        },
+        StoreChoice::Postgres => Store::Postgres {
+            // The organization's own network carries it, which nobody else is on.
             url: format!(
-                "postgres://entente@database-{}:5432/entente",
+                "postgres://entente@database-{}:5432/entente?sslmode=disable",
                 letter(server)
             ),
             password_file: Some(etc("database-password")),
-        }),
+        },
     };
     ServerConfig {
         domain: server.domain.clone(),
@@ -116,8 +119,7 @@ fn config(server: &ServerPlan, compose: &ComposePlan) -> ServerConfig {
             certificate: etc("fullchain.pem"),
             key: etc("key.pem"),
         },
-        store: Store::sqlite(PathBuf::from("homeserver.sqlite")),
-        database,
+        store,
         registration: Registration::open(),
         federation: Federation::open(),
         testnet: Testnet {
@@ -202,7 +204,7 @@ mod tests {
             "{inside}"
         );
         let config = fs::read_to_string(server.join("etc/homeserver.toml")).unwrap();
-        let url = "url = \"postgres://entente@database-b:5432/entente\"";
+        let url = "url = \"postgres://entente@database-b:5432/entente?sslmode=disable\"";
         assert!(config.contains(url), "{config}");
         let password = fs::read_to_string(server.join("database/password")).unwrap();
         assert_eq!(password.len(), 32);

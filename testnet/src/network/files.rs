@@ -19,9 +19,6 @@ pub(crate) struct ServerConfig {
     pub(crate) public: Public,
     pub(crate) tls: Tls,
     pub(crate) store: Store,
-    /// A database server, in place of the store's file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) database: Option<Database>,
     pub(crate) registration: Registration,
     pub(crate) federation: Federation,
     pub(crate) testnet: Testnet,
@@ -48,16 +45,16 @@ pub(crate) struct Tls {
 }
 
 #[derive(Serialize)]
-pub(crate) struct Store {
-    pub(crate) kind: &'static str,
-    pub(crate) path: PathBuf,
-}
-
-#[derive(Clone, Serialize)]
-pub(crate) struct Database {
-    pub(crate) url: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) password_file: Option<PathBuf>,
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum Store {
+    Sqlite {
+        path: PathBuf,
+    },
+    Postgres {
+        url: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        password_file: Option<PathBuf>,
+    },
 }
 
 #[derive(Serialize)]
@@ -80,15 +77,6 @@ pub(crate) struct Testnet {
 pub(crate) struct Log {
     pub(crate) format: &'static str,
     pub(crate) filter: String,
-}
-
-impl Store {
-    pub(crate) fn sqlite(path: PathBuf) -> Self {
-        Self {
-            kind: "sqlite",
-            path,
-        }
-    }
 }
 
 impl Registration {
@@ -186,8 +174,15 @@ fn server_config(folder: &Folder, server: &ServerPlan, log_filter: &str) -> Serv
             quic_port: server.quic_port,
         },
         tls: Tls { certificate, key },
-        store: Store::sqlite(folder.server_database(&domain)),
-        database: None,
+        store: match &server.database_url {
+            None => Store::Sqlite {
+                path: folder.server_database(&domain),
+            },
+            Some(url) => Store::Postgres {
+                url: url.clone(),
+                password_file: None,
+            },
+        },
         registration: Registration::open(),
         federation: Federation::open(),
         testnet: Testnet {

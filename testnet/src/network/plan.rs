@@ -48,6 +48,9 @@ pub struct ServerPlan {
     pub admin_port: u16,
     /// The process that was started last, if any.
     pub pid: Option<u32>,
+    /// The Postgres database in which it keeps what it holds; a file of its own if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_url: Option<String>,
 }
 
 impl Plan {
@@ -71,6 +74,7 @@ impl Plan {
                     https_port,
                     admin_port,
                     pid: None,
+                    database_url: None,
                 }
             })
             .collect();
