@@ -27,6 +27,8 @@ struct Up {
     /// How long it took until everybody was registered too.
     seconds: f64,
     people: Vec<String>,
+    /// The port of Prometheus, if it runs.
+    prometheus: Option<u16>,
     containers: Vec<ContainerState>,
 }
 
@@ -121,13 +123,16 @@ async fn tell(
     narrator: Narrator,
 ) -> Result<()> {
     let compose = network.compose_plan();
+    let containers = network.containers().states().await?;
+    let has_prometheus = containers.iter().any(|state| state.service == "prometheus");
     let up = Up {
         project: compose.project.clone(),
         store: compose.store.name(),
         healthy_seconds: healthy.as_secs_f64(),
         seconds: whole.as_secs_f64(),
         people: network.plan().people.clone(),
-        containers: network.containers().states().await?,
+        prometheus: has_prometheus.then_some(compose.prometheus_port),
+        containers,
     };
     narrator.act("Containers");
     for state in &up.containers {
@@ -143,6 +148,9 @@ async fn tell(
              testnet as {last} -- room join\n\
              testnet as {first} -- chat tea"
         ));
+    }
+    if let Some(metrics) = up.prometheus {
+        narrator.act(&format!("Prometheus answers on http://127.0.0.1:{metrics}"));
     }
     let text = format!(
         "healthy after {:.1} s on {}; `testnet compose down` stops it, `testnet compose reset` removes all",

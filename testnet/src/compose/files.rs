@@ -109,7 +109,7 @@ fn config(server: &ServerPlan, compose: &ComposePlan) -> ServerConfig {
         listen: Listen {
             quic: any(QUIC_PORT),
             https: any(HTTPS_PORT),
-            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT)),
+            admin: SocketAddr::from((address(&compose.private_address(server)), ADMIN_PORT)),
         },
         public: Public {
             host: server.domain.clone(),
@@ -137,6 +137,10 @@ fn host_table(plan: &Plan, compose: &ComposePlan) -> String {
         host_line(&server.domain, &address, HTTPS_PORT, QUIC_PORT)
     });
     lines.collect()
+}
+
+fn address(text: &str) -> Ipv4Addr {
+    text.parse().expect("plans make addresses of numbers")
 }
 
 fn password() -> String {
@@ -184,6 +188,7 @@ mod tests {
             homeserver_image: "h".to_owned(),
             postgres_image: "p".to_owned(),
             prometheus_image: "m".to_owned(),
+            prometheus_port: 29_090,
             has_keys: false,
         }
     }

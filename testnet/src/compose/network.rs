@@ -24,7 +24,9 @@ pub const ORGANIZATIONS: usize = 3;
 /// The network that the servers share.
 const FEDERATION: &str = "federation";
 /// What of the compose file is started only when asked for; whatever stops it has to name it again.
-const PROFILES: &[&str] = &["prometheus"];
+const PROFILES: &[&str] = &[PROMETHEUS];
+/// Profile and service of Prometheus.
+const PROMETHEUS: &str = "prometheus";
 
 /// A network in containers. Unlike one of processes it goes on when this program ends.
 #[derive(Debug)]
@@ -61,9 +63,11 @@ impl ComposeNetwork {
     /// # Errors
     /// When the folder is in use, an image is missing, or something cannot be written.
     pub async fn create(docker: Docker, folder: Folder, store: StoreChoice) -> Result<Self> {
-        let compose = ComposePlan::new(free_prefix().await?, store).await?;
+        let claim = PortClaim::any()?;
+        let [prometheus_port, ..] = claim.of_server(ORGANIZATIONS);
+        let compose = ComposePlan::new(free_prefix().await?, store, prometheus_port).await?;
         let compose_file = compose_file()?;
-        let mut plan = Plan::new(ORGANIZATIONS, &PortClaim::any()?)?;
+        let mut plan = Plan::new(ORGANIZATIONS, &claim)?;
         folder.create()?;
         write_all(&folder, &plan, &compose)?;
         plan.compose = Some(compose);
@@ -144,15 +148,19 @@ impl ComposeNetwork {
         }
         let mut command = self.command();
         if metrics == Metrics::With {
-            command.args(["--profile", "prometheus"]);
+            command.args(["--profile", PROMETHEUS]);
         }
         command.args(["up", "--detach"]);
         let mut services = self.services();
         if self.compose_plan().store == StoreChoice::Sqlite {
             // Without the databases that nobody would use.
             command.arg("--no-deps").args(&services);
-        } else if metrics == Metrics::With {
-            services.push("prometheus".to_owned());
+            if metrics == Metrics::With {
+                command.arg(PROMETHEUS);
+            }
+        }
+        if metrics == Metrics::With {
+            services.push(PROMETHEUS.to_owned());
         }
         done(&mut command).await.map_err(|error| {
             error.context(
@@ -180,13 +188,33 @@ impl ComposeNetwork {
     ///
     /// # Errors
     /// When Docker refuses or the folder cannot be removed.
-    pub async fn reset(self) -> Result<()> {
+    pub async fn reset(&self) -> Result<()> {
+        done(&mut self.removal()).await?;
+        self.folder.clear()
+    }
+
+    /// The same for a network that nobody waits for any more. What cannot be removed stays, with its folder,
+    /// for `testnet compose reset`.
+    pub fn abandon(&self) {
+        let mut removal = self.removal();
+        let removal = removal.as_std_mut();
+        removal
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if removal.status().is_ok_and(|status| status.success()) {
+            // The folder is a temporary one or a named one: both may be gone or not by now.
+            let _gone: Result<()> = self.folder.clear();
+        }
+    }
+
+    fn removal(&self) -> Command {
         let mut command = self.command();
         for profile in PROFILES {
             command.args(["--profile", profile]);
         }
-        done(command.args(["down", "--volumes", "--remove-orphans"])).await?;
-        self.folder.clear()
+        command.args(["down", "--volumes", "--remove-orphans"]);
+        command
     }
 
     /// What a service printed, or all of them; the output goes where `stdout` says.

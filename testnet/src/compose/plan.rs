@@ -19,6 +19,8 @@ const HOMESERVER_VARIABLE: &str = "ENTENTE_HOMESERVER_IMAGE";
 const POSTGRES_VARIABLE: &str = "ENTENTE_POSTGRES_IMAGE";
 /// The image of Prometheus, in place of the official one.
 const PROMETHEUS_VARIABLE: &str = "ENTENTE_PROMETHEUS_IMAGE";
+/// The last number of the first server's address; what is below is Docker's own.
+const FIRST_ADDRESS: u32 = 11;
 /// The official image of Postgres.
 const OFFICIAL_POSTGRES: &str = "postgres:15-alpine";
 /// The official image of Prometheus.
@@ -50,6 +52,8 @@ pub struct ComposePlan {
     pub postgres_image: String,
     /// The image of Prometheus.
     pub prometheus_image: String,
+    /// The port of Prometheus on this machine, if it is started.
+    pub prometheus_port: u16,
     /// Whether the servers have their keys.
     pub has_keys: bool,
 }
@@ -70,7 +74,7 @@ impl ComposePlan {
     ///
     /// # Errors
     /// When the homeserver's image is missing.
-    pub async fn new(prefix: String, store: StoreChoice) -> Result<Self> {
+    pub async fn new(prefix: String, store: StoreChoice, prometheus_port: u16) -> Result<Self> {
         let named = |variable| env::var(variable).ok().filter(|name| !name.is_empty());
         let homeserver_image =
             named(HOMESERVER_VARIABLE).unwrap_or_else(|| HOMESERVER_IMAGE.to_owned());
@@ -92,6 +96,7 @@ impl ComposePlan {
             homeserver_image,
             postgres_image,
             prometheus_image,
+            prometheus_port,
             has_keys: false,
         })
     }
@@ -102,8 +107,17 @@ impl ComposePlan {
     /// Never for servers that [`Plan::new`] made.
     #[must_use]
     pub fn address(&self, server: &ServerPlan) -> String {
-        let place = u32::from(letter(server)) - u32::from('a');
-        format!("{}.{}", self.prefix, 11 + place)
+        format!("{}.{}", self.prefix, FIRST_ADDRESS + place(server))
+    }
+
+    /// The address of a server in the network of its organization: 64 further for each.
+    ///
+    /// # Panics
+    /// Never for servers that [`Plan::new`] made.
+    #[must_use]
+    pub fn private_address(&self, server: &ServerPlan) -> String {
+        let network = 64 * (1 + place(server));
+        format!("{}.{}", self.prefix, network + FIRST_ADDRESS)
     }
 
     /// The variables of the compose file, as a file for `--env-file`.
@@ -115,10 +129,11 @@ impl ComposePlan {
             writeln!(text, "ENTENTE_{name}={value}").expect("a String takes everything");
         };
         set("TESTNET_DIR", &folder.root().display());
-        set("FEDERATION_PREFIX", &self.prefix);
+        set("PREFIX", &self.prefix);
         set("HOMESERVER_IMAGE", &self.homeserver_image);
         set("POSTGRES_IMAGE", &self.postgres_image);
         set("PROMETHEUS_IMAGE", &self.prometheus_image);
+        set("PROMETHEUS_PORT", &self.prometheus_port);
         set("UID", &owner.uid);
         set("GID", &owner.gid);
         for server in &plan.servers {
@@ -128,6 +143,11 @@ impl ComposePlan {
         }
         text
     }
+}
+
+/// Which organization it is, counted from 0.
+fn place(server: &ServerPlan) -> u32 {
+    u32::from(letter(server)) - u32::from('a')
 }
 
 /// The letter by which the compose file knows an organization: `a` of `org-a.test`.
@@ -162,6 +182,7 @@ mod tests {
             homeserver_image: HOMESERVER_IMAGE.to_owned(),
             postgres_image: POSTGRES_IMAGE.to_owned(),
             prometheus_image: PROMETHEUS_IMAGE.to_owned(),
+            prometheus_port: 29_090,
             has_keys: false,
         };
         let plan = Plan::new(3, &PortClaim::any().unwrap()).unwrap();
@@ -179,6 +200,11 @@ mod tests {
         for name in asked {
             assert!(variables.contains(&format!("\nENTENTE_{name}=")), "{name}");
         }
-        assert_eq!(compose.address(&plan.servers[2]), "10.213.5.13");
+        for server in &plan.servers {
+            for address in [compose.address(server), compose.private_address(server)] {
+                let inside = address.replace("10.213.5", "${ENTENTE_PREFIX:-10.213.77}");
+                assert!(file.contains(&format!("\"{inside}\"")), "{inside}");
+            }
+        }
     }
 }

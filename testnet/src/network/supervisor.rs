@@ -15,6 +15,9 @@ use super::plan::{Plan, ServerPlan};
 use super::ports::PortClaim;
 use super::process::ServerProcess;
 
+/// What servers log.
+const LOG_FILTER: &str = "info";
+
 /// A network that belongs to this process; dropping it kills every server.
 #[derive(Debug)]
 pub struct Network {
@@ -92,6 +95,19 @@ impl Network {
         &self.plan
     }
 
+    /// Lets the servers keep what they hold in these databases, one for each, instead of in files. Only
+    /// before they are started for the first time: nothing is carried over.
+    ///
+    /// # Errors
+    /// When a configuration cannot be written.
+    pub fn use_databases(&mut self, urls: Vec<String>) -> Result<()> {
+        for (server, url) in self.plan.servers.iter_mut().zip(urls) {
+            server.database_url = Some(url);
+            write_server_config(&self.folder, server, LOG_FILTER)?;
+        }
+        self.plan.save(&self.folder)
+    }
+
     /// Remembers that a person was registered.
     ///
     /// # Errors
@@ -133,6 +149,16 @@ impl Network {
         ensure!(self.running[index].is_none(), "that server runs already");
         self.launch_with(index, variables)?;
         let process = self.running[index].as_mut().expect("it was just launched");
+        process.wait_ready().await
+    }
+
+    /// Waits until a server that runs is ready.
+    ///
+    /// # Errors
+    /// When it does not run, or does not get ready in time.
+    pub async fn wait_ready(&mut self, index: usize) -> Result<()> {
+        let process = self.running[index].as_mut();
+        let process = process.context("that server does not run")?;
         process.wait_ready().await
     }
 
@@ -217,5 +243,5 @@ async fn initialize(folder: &Folder, program: &Path, server: &ServerPlan) -> Res
         output.status,
         String::from_utf8_lossy(&output.stderr).trim()
     );
-    write_server_config(folder, server, "info")
+    write_server_config(folder, server, LOG_FILTER)
 }

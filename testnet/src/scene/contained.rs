@@ -11,11 +11,21 @@ use crate::compose::{ComposeNetwork, StoreChoice};
 use crate::docker::{Docker, docker};
 use crate::images::{self, HOMESERVER_IMAGE};
 use crate::network::Folder;
+use crate::stage::Afterwards;
 
-/// A network in containers, of a project of its own.
+/// A network in containers, of a project of its own. Dropping it removes it, as a scene may be interrupted.
 #[derive(Debug)]
 pub struct ContainedGround {
     network: ComposeNetwork,
+    afterwards: Afterwards,
+}
+
+impl Drop for ContainedGround {
+    fn drop(&mut self) {
+        if self.afterwards == Afterwards::Remove {
+            self.network.abandon();
+        }
+    }
 }
 
 /// Why a server of the image cannot be shown another time; nothing if it can.
@@ -36,15 +46,12 @@ impl ContainedGround {
     /// # Errors
     /// When it does not come up; what was started is removed again.
     pub async fn raise(folder: Folder, docker: Docker, store: StoreChoice) -> Result<Self> {
-        let mut network = ComposeNetwork::create(docker, folder, store).await?;
-        if let Err(error) = network.up(Metrics::Without).await {
-            network
-                .reset()
-                .await
-                .context("nor can what was started be removed")?;
-            return Err(error);
-        }
-        Ok(Self { network })
+        let mut ground = Self {
+            network: ComposeNetwork::create(docker, folder, store).await?,
+            afterwards: Afterwards::Remove,
+        };
+        ground.network.up(Metrics::Without).await?;
+        Ok(ground)
     }
 
     /// The network.
@@ -91,7 +98,8 @@ impl ContainedGround {
     ///
     /// # Errors
     /// When Docker refuses.
-    pub async fn strike_down(self, keep: bool) -> Result<()> {
+    pub async fn strike_down(mut self, keep: bool) -> Result<()> {
+        self.afterwards = Afterwards::Keep;
         if keep {
             return Ok(());
         }

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use entente_testnet_postgres::Postgres;
 use tokio::process::Command;
 
 use super::clock;
@@ -21,6 +23,8 @@ pub struct LocalGround {
     network: Network,
     /// The way from a server to another.
     ways: Vec<Way>,
+    /// Each server's Postgres; none with SQLite. They end after the servers, which are dropped first.
+    databases: Vec<Arc<Postgres>>,
 }
 
 #[derive(Debug)]
@@ -51,12 +55,13 @@ impl LocalGround {
     /// # Errors
     /// When it does not come up.
     pub async fn raise(folder: Folder, binaries: Binaries, store: StoreChoice) -> Result<Self> {
-        if store == StoreChoice::Postgres {
-            bail!(
-                "processes of a local network keep what they hold in SQLite; use --on compose for Postgres"
-            );
-        }
-        let network = Network::create(folder, binaries, SERVERS).await?;
+        let mut network = Network::create(folder, binaries, SERVERS).await?;
+        let databases = match store {
+            StoreChoice::Sqlite => Vec::new(),
+            StoreChoice::Postgres => blocking(clusters).await?,
+        };
+        network.use_databases(databases.iter().map(|(_, url)| url.clone()).collect())?;
+        let databases = databases.into_iter().map(|(cluster, _)| cluster).collect();
         let mut ways = Vec::new();
         for from in 0..SERVERS {
             for (to, server) in network.plan().servers.iter().enumerate() {
@@ -66,7 +71,11 @@ impl LocalGround {
                 }
             }
         }
-        let mut ground = Self { network, ways };
+        let mut ground = Self {
+            network,
+            ways,
+            databases,
+        };
         ground.write_hosts()?;
         ground.network.start_all().await?;
         Ok(ground)
@@ -100,8 +109,18 @@ impl LocalGround {
                 Ok(())
             }
             Act::Clock { seconds, .. } => self.set_clock(server, *seconds).await,
-            Act::RestartDatabase { .. }
-            | Act::KillNode { .. }
+            Act::RestartDatabase { .. } => {
+                let database = self.databases.get(server);
+                let database = database.context("with SQLite there is no database to restart")?;
+                let database = Arc::clone(database);
+                blocking(move || {
+                    database.stop()?;
+                    Ok(database.start_again()?)
+                })
+                .await?;
+                self.network.wait_ready(server).await
+            }
+            Act::KillNode { .. }
             | Act::Gather { .. }
             | Act::Talk { .. }
             | Act::Settle {}
@@ -157,6 +176,25 @@ impl LocalGround {
         }
         Ok(())
     }
+}
+
+/// A Postgres for each server, each with an empty database and its URL.
+fn clusters() -> Result<Vec<(Arc<Postgres>, String)>> {
+    let each = (0..SERVERS).map(|_| {
+        let cluster = Postgres::start(&[])?;
+        let database = cluster.database()?;
+        let url = cluster.url(&database);
+        Ok((Arc::new(cluster), url))
+    });
+    each.collect()
+}
+
+/// Does what waits for other programs, where waiting holds up nothing else.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.context("waiting for Postgres broke down")?
 }
 
 fn read(path: &Path) -> Result<String> {
