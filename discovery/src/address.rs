@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_inside_is_not_public() {
+    fn b1_what_is_inside_is_not_public() {
         check(
             &[
                 "0.0.0.0",
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_internet_is_public() {
+    fn b1_the_internet_is_public() {
         check(
             &[
                 "1.1.1.1",

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn one_fetch_per_minute_and_organization() {
+    fn b5_a_flood_of_unknown_keys_is_one_fetch_per_minute_and_organization() {
         let mut throttle = FetchThrottle::default();
         let start = UnixMillis(1_000_000);
         assert_eq!(throttle.admit(&domain(1), start), Ok(()));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_locks_nobody_out() {
+    fn b5_a_clock_set_back_locks_nobody_out() {
         let mut throttle = FetchThrottle::default();
         assert_eq!(throttle.admit(&domain(1), UnixMillis(9_000_000)), Ok(()));
         let wait = throttle.admit(&domain(1), UnixMillis(1_000));
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_old_names_make_room() {
+    fn b5_memory_is_bounded_and_old_names_make_room() {
         let mut throttle = FetchThrottle::default();
         let start = UnixMillis(0);
         for number in 0..MAX_REMEMBERED {

@@ -84,6 +84,8 @@ pub struct HandshakeMessage {
     pub epoch: Epoch,
     /// Who claims to have made it.
     pub sender: HandshakeSender,
+    /// The ticket that a joiner shows, not verified.
+    pub ticket: Option<Signed<Ticket>>,
     pub(crate) mls: ProtocolMessage,
 }
 
@@ -193,6 +195,16 @@ struct PrivateHead {
     authenticated_data: VLBytes,
 }
 
+/// The beginning of a joiner's PublicMessage, after version and wire format (RFC 9420 §6, §6.2).
+#[derive(TlsSize, TlsSerialize, TlsDeserialize)]
+struct JoinerHead {
+    group_id: VLBytes,
+    epoch: u64,
+    /// `new_member_commit`, which says nothing more about the sender.
+    sender: u8,
+    authenticated_data: VLBytes,
+}
+
 impl GroupMessage {
     /// Parses a message that fills `bytes` exactly.
     ///
@@ -227,7 +239,11 @@ impl GroupMessage {
                         return Err(MessageFault::Sender);
                     }
                 };
-                let message = Self::handshake(message.into(), sender)?;
+                let ticket = match sender {
+                    HandshakeSender::Member(_) => None,
+                    HandshakeSender::Joiner => shown_ticket(bytes),
+                };
+                let message = Self::handshake(message.into(), sender, ticket)?;
                 if matches!(message, Self::Proposal(_)) {
                     limit("proposal", bytes, MAX_PROPOSAL_BYTES)?;
                 }
@@ -241,11 +257,16 @@ impl GroupMessage {
         }
     }
 
-    fn handshake(mls: ProtocolMessage, sender: HandshakeSender) -> Result<Self, MessageFault> {
+    fn handshake(
+        mls: ProtocolMessage,
+        sender: HandshakeSender,
+        ticket: Option<Signed<Ticket>>,
+    ) -> Result<Self, MessageFault> {
         let message = HandshakeMessage {
             room: room_of(&mls)?,
             epoch: Epoch(mls.epoch().as_u64()),
             sender,
+            ticket,
             mls,
         };
         match message.mls.content_type() {
@@ -277,6 +298,15 @@ impl GroupMessage {
             Self::Proposal(message) | Self::Commit(message) => message.epoch,
         }
     }
+}
+
+/// The ticket in a joiner's authenticated data. What cannot be read is none: the commit is refused for it
+/// when it is judged.
+fn shown_ticket(message: &[u8]) -> Option<Signed<Ticket>> {
+    let head = JoinerHead::tls_deserialize(&mut message.get(4..)?).ok()?;
+    JoinAad::from_bytes(head.authenticated_data.as_slice())
+        .ok()?
+        .ticket
 }
 
 fn room_of(message: &ProtocolMessage) -> Result<RoomId, MessageFault> {

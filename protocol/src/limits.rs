@@ -16,6 +16,10 @@ pub const MAX_BATCH_ITEMS: usize = 512;
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// Largest sealed invitation.
 pub const MAX_INVITE_BYTES: usize = 32 * 1024;
+/// Most invitations that wait for one device; further ones are dropped until it takes them.
+pub const MAX_WAITING_INVITES: u32 = 4_000;
+/// Most of them that one server handed over, so that no server takes the room of others.
+pub const MAX_WAITING_INVITES_OF_SERVER: u32 = 1_000;
 /// A ratchet tree above this size is fetched in chunks instead of inline.
 pub const MAX_INLINE_TREE_BYTES: usize = 256 * 1024;
 /// Size of one chunk of a fetched tree.

@@ -217,7 +217,15 @@ pub const ROOMS: &[Room] = &[
         package: "entente-fuzz",
         folder: "fuzz",
         family: Family::Tool,
-        may_use: &[IDENTITY, GROUPS, PROTOCOL, SCHEMAS, CLIENT_CORE, FEDERATION],
+        may_use: &[
+            IDENTITY,
+            GROUPS,
+            PROTOCOL,
+            SCHEMAS,
+            CLIENT_CORE,
+            FEDERATION,
+            STORE_POSTGRES,
+        ],
     },
     Room {
         package: "entente-tidy",

@@ -77,12 +77,14 @@ fn push_inert(text: &str, out: &mut String) {
         let joins = joins_emoji(before, c, rest.peek().copied());
         let is_mark = UnicodeWidthChar::width(c) == Some(0) && !joins;
         marks = if is_mark { marks + 1 } else { 0 };
-        if (is_unsafe(c) && !joins) || marks > MAX_MARKS {
+        // Nothing joins on to what is shown as an escape.
+        before = if (is_unsafe(c) && !joins) || marks > MAX_MARKS {
             push_escape(c, out);
+            None
         } else {
             out.push(c);
-        }
-        before = Some(c);
+            Some(c)
+        };
     }
 }
 
@@ -134,6 +136,11 @@ mod tests {
     fn check(text: &str, expect: &str) {
         assert_eq!(line(text), expect);
         assert!(line(text).chars().all(|c| !c.is_control()));
+    }
+
+    #[test]
+    fn f8_a_joiner_behind_an_escape_is_escaped() {
+        check("a\u{fe0f}\u{200d}👍", "a\\u{fe0f}\\u{200d}👍");
     }
 
     #[test]

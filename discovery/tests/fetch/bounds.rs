@@ -69,6 +69,9 @@ async fn b3_a_gibibyte_announced_is_not_read() {
 
 #[tokio::test]
 async fn b3_a_gibibyte_unannounced_is_not_read() {
+    let large = "x".repeat(MAX_BODY_BYTES);
+    check(Answer::chunked(&[&large]), Ok(large.as_bytes())).await;
+    check(Answer::chunked(&[&large, "x"]), Err(FetchError::TooLarge)).await;
     let until_close = "HTTP/1.1 200 OK\r\n\r\n";
     let one_chunk = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n40000000\r\n";
     let many_chunks = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";

@@ -1,6 +1,6 @@
 //! What a hub checks before it orders: messages, proposals, commit bundles.
 
-use entente_identity::{PublicKey, Signed, UnixMillis};
+use entente_identity::{AccountDid, Audience, PublicKey, Signed, UnixMillis};
 use openmls::ciphersuite::hash_ref::ProposalRef;
 use openmls::group::StagedCommit;
 use openmls::prelude::{
@@ -70,6 +70,21 @@ impl PublicRoom {
         let inviter = self.member(named);
         judge_ticket(ticket, self.room, joiner, inviter, &self.policy, now)?;
         judge_since(ticket, self.state.departed(&joiner.account))
+    }
+
+    /// Whether somebody was truly invited: the ticket was signed by a device that is in the room, for this
+    /// account, even if it lets nobody in any more. Who was not may not learn that the room exists.
+    #[must_use]
+    pub fn was_invited(&self, ticket: &Signed<Ticket>, invitee: &AccountDid) -> bool {
+        let Ok(claimed) = ticket.claimed_body() else {
+            return false;
+        };
+        let Some(inviter) = self.member(claimed.inviter_leaf) else {
+            return false;
+        };
+        ticket
+            .verify(&inviter.device_key, &Audience::Room(self.room.0))
+            .is_ok_and(|held| held.body().room == self.room && held.body().invitee == *invitee)
     }
 
     fn check_header(&self, message: &HandshakeMessage) -> Result<(), CommitFault> {

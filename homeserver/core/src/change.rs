@@ -146,6 +146,32 @@ pub enum Owed {
     Item(Vec<u8>),
 }
 
+/// What goes into a device's queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// The account.
+    pub account: AccountDid,
+    /// The device.
+    pub device: DeviceId,
+    /// The item.
+    pub item: DeviceItem,
+    /// The server that handed over an invitation.
+    pub invited_by: Option<ServerDid>,
+}
+
+impl Queued {
+    /// An item for a device that is no invitation.
+    #[must_use]
+    pub fn new((account, device): (AccountDid, DeviceId), item: DeviceItem) -> Self {
+        Self {
+            account,
+            device,
+            item,
+            invited_by: None,
+        }
+    }
+}
+
 /// Whom to wake after the commit. A hint: all of it is found in the rows too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
@@ -167,7 +193,7 @@ pub struct Decision<T> {
     /// What becomes owed to peers; numbered when it is written.
     pub owed: Vec<(ServerDid, Owed)>,
     /// What goes into devices' queues; numbered when it is written.
-    pub queued: Vec<(AccountDid, DeviceId, DeviceItem)>,
+    pub queued: Vec<Queued>,
     /// Whom to wake.
     pub effects: Vec<Effect>,
     /// The reply.

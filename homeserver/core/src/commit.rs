@@ -18,7 +18,7 @@ use entente_protocol::limits::MAX_BODY_BYTES;
 use entente_protocol::relay::Item;
 use sha2::{Digest, Sha256};
 
-use crate::change::{Change, Decision, Effect, Owed};
+use crate::change::{Change, Decision, Effect, Owed, Queued};
 use crate::group_rows::{GroupRows, patch, undo};
 use crate::order::{append, followers, oldest_kept};
 use crate::rows::{ClaimRow, EpochRow, KeyPackageRow, MemberRow, RoomRow};
@@ -315,7 +315,7 @@ pub(crate) fn welcome_here<T>(
         .push(Effect::WakeDevice(device.0, device.1));
     decision
         .queued
-        .push((device.0, device.1, DeviceItem::Welcome(welcome)));
+        .push(Queued::new(device, DeviceItem::Welcome(welcome)));
 }
 
 /// A member's time that begins with this entry.

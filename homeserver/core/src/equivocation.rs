@@ -4,7 +4,7 @@ use entente_identity::{ServerDid, UnixMillis};
 use entente_protocol::equivocation::{Equivocation, Shown};
 use entente_protocol::flow::DeviceItem;
 
-use crate::change::{Change, Decision, Effect};
+use crate::change::{Change, Decision, Effect, Queued};
 use crate::rows::{EquivocationRow, MemberRow};
 
 /// Whether a room goes on.
@@ -34,7 +34,7 @@ pub fn freeze(
     for member in members.iter().filter(|member| member.home == *me) {
         let (account, device) = (member.account, member.device);
         let item = DeviceItem::Equivocation(proof.clone());
-        decision.queued.push((account, device, item));
+        decision.queued.push(Queued::new((account, device), item));
         let wake = Effect::WakeDevice(account, device);
         decision.effects.push(wake);
     }

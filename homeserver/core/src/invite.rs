@@ -1,5 +1,7 @@
 //! A device hands over a sealed invitation.
 
+use std::collections::BTreeMap;
+
 use entente_identity::{AccountDid, ServerDid};
 use entente_protocol::call::SealedInvite;
 use entente_protocol::fault::FaultCode;
@@ -15,7 +17,8 @@ use crate::rows::DeviceRow;
 const MAX_SEALED: usize = 64;
 
 /// Judges an invitation: it is queued for the invitee's devices here, or owed to the invitee's server.
-/// Which devices exist here is told by `device`.
+/// `devices` are those of the invitee that exist here, each with how many invitations of each server wait
+/// for it.
 ///
 /// # Errors
 /// Empty or too large. Whether the invitee exists is never told.
@@ -23,7 +26,7 @@ pub fn invite(
     me: &ServerDid,
     inviter: AccountDid,
     request: &SealedInvite,
-    devices: &[DeviceRow],
+    devices: &[(DeviceRow, BTreeMap<ServerDid, u32>)],
 ) -> Result<Decision<()>, FaultCode> {
     let large = |sealed: &Vec<u8>| sealed.len() > MAX_INVITE_BYTES;
     if request.sealed.is_empty() {
@@ -32,6 +35,7 @@ pub fn invite(
     if request.sealed.len() > MAX_SEALED || request.sealed.iter().any(|(_, s)| large(s)) {
         return Err(FaultCode::TooLarge);
     }
+    let none = BTreeMap::new();
     let mut decision = Decision::reply(());
     for (device, sealed) in &request.sealed {
         let item = InviteItem {
@@ -42,8 +46,9 @@ pub fn invite(
             sealed: sealed.clone().into(),
         };
         if request.home == *me {
-            let row = devices.iter().find(|row| row.device == *device);
-            let here = receive::invite(row, item);
+            let found = devices.iter().find(|(row, _)| row.device == *device);
+            let (row, waiting) = found.map_or((None, &none), |(row, waiting)| (Some(row), waiting));
+            let here = receive::invite(me, row, waiting, item);
             decision.queued.extend(here.queued);
             decision.effects.extend(here.effects);
         } else {

@@ -7,7 +7,7 @@ use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::limits::MAX_KEY_PACKAGES_PER_CALL;
 
 use crate::change::{Change, Decision};
-use crate::rows::{ClaimRow, KeyPackageRow, MemberRow};
+use crate::rows::{ClaimRow, Claimant, KeyPackageRow, MemberRow};
 
 /// Most unclaimed KeyPackages that a device may have here.
 const MAX_STOCK: usize = 500;
@@ -73,13 +73,14 @@ fn judge(
     })
 }
 
-/// Gives out a KeyPackage of an account at home here. `claimable` is the one to give, if there is any.
+/// Gives out a KeyPackage of an account at home here. `claimable` is the one to give, if there is any,
+/// `claimant` the hub that asks for it.
 ///
 /// # Errors
 /// One answer for nobody of that name and for no KeyPackage left, so that nothing is learnt.
 pub fn claim_here(
     claimable: Option<KeyPackageRow>,
-    room: RoomId,
+    claimant: Claimant,
 ) -> Result<Decision<ClaimedKeyPackage>, FaultCode> {
     let row = claimable.ok_or(FaultCode::NoKeyPackage)?;
     let mut decision = Decision::reply(ClaimedKeyPackage {
@@ -87,7 +88,7 @@ pub fn claim_here(
         reference: row.reference.clone(),
     });
     decision.changes.push(Change::PutKeyPackage(KeyPackageRow {
-        claimed: Some(room),
+        claimed: Some(claimant),
         ..row
     }));
     Ok(decision)

@@ -31,4 +31,4 @@ pub mod register;
 pub mod rows;
 pub mod submit;
 
-pub use change::{Change, Decision, Effect, Owed};
+pub use change::{Change, Decision, Effect, Owed, Queued};

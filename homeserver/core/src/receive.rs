@@ -1,19 +1,23 @@
 //! The items that peers hand over. Each is applied, parked with its bytes, or refused alone; the
 //! stream goes on in any case.
 
+use std::collections::BTreeMap;
+
 use entente_federation::follower::{Follow, Followed, RefuseReason, follow};
 use entente_groups::{Departure, Epoch, KeyPackageUse, RosterDelta};
 use entente_identity::{CodecFault, ServerDid, decode_exact};
 use entente_protocol::entry::{CommitBody, CreateBody, Entry, EntryKind, ProposalBody, Seq};
 use entente_protocol::fault::FaultCode;
 use entente_protocol::flow::{DeviceItem, InviteItem, RefusedItem, WelcomeItem};
-use entente_protocol::limits::MAX_INVITE_BYTES;
+use entente_protocol::limits::{
+    MAX_INVITE_BYTES, MAX_WAITING_INVITES, MAX_WAITING_INVITES_OF_SERVER,
+};
 use entente_protocol::relay::{Item, RelayedSubmission, SubmissionRefusal, Watermark};
 
-use crate::change::{Change, Decision, Effect, Owed};
+use crate::change::{Change, Decision, Effect, Owed, Queued};
 use crate::commit::{member_row, welcome_here};
 use crate::equivocation::Standing;
-use crate::rows::{DeviceRow, KeyPackageRow, PendingRow, RoomRow};
+use crate::rows::{Claimant, DeviceRow, KeyPackageRow, PendingRow, RoomRow};
 
 /// What became of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,10 +206,12 @@ pub fn welcome(
         return Decision::reply(Received::Dropped(reason));
     }
     let claimed = package.filter(|package| {
-        package.usage == KeyPackageUse::LastResort || package.claimed == Some(item.room)
+        let by_hub = |claim: &Claimant| claim.room == item.room && claim.hub == *from;
+        package.usage == KeyPackageUse::LastResort || package.claimed.as_ref().is_some_and(by_hub)
     });
     let Some(package) = claimed else {
-        let reason = "a Welcome for a KeyPackage that was not claimed for that room".to_owned();
+        let reason =
+            "a Welcome for a KeyPackage that its hub did not claim for that room".to_owned();
         return Decision::reply(Received::Dropped(reason));
     };
     let mut decision = Decision::reply(Received::Applied);
@@ -213,19 +219,35 @@ pub fn welcome(
     decision
 }
 
-/// An invitation for a device here.
+/// An invitation for a device here, handed over by `from`. `waiting` says how many each server has handed
+/// over that the device did not take yet.
 #[must_use]
-pub fn invite(device: Option<&DeviceRow>, item: InviteItem) -> Decision<Received> {
+pub fn invite(
+    from: &ServerDid,
+    device: Option<&DeviceRow>,
+    waiting: &BTreeMap<ServerDid, u32>,
+    item: InviteItem,
+) -> Decision<Received> {
     let fits = item.sealed.as_slice().len() <= MAX_INVITE_BYTES;
     let Some(device) = device.filter(|_| fits) else {
         let reason = "an invitation for nobody here, or too large".to_owned();
         return Decision::reply(Received::Dropped(reason));
     };
+    let of_server = waiting.get(from).copied().unwrap_or(0);
+    if of_server >= MAX_WAITING_INVITES_OF_SERVER
+        || waiting.values().sum::<u32>() >= MAX_WAITING_INVITES
+    {
+        let reason = "too many invitations wait for that device".to_owned();
+        return Decision::reply(Received::Dropped(reason));
+    }
     let mut decision = Decision::reply(Received::Applied);
     let (account, device) = (device.account, device.device);
-    decision
-        .queued
-        .push((account, device, DeviceItem::Invite(item)));
+    decision.queued.push(Queued {
+        account,
+        device,
+        item: DeviceItem::Invite(item),
+        invited_by: Some(from.clone()),
+    });
     decision.effects.push(Effect::WakeDevice(account, device));
     decision
 }
@@ -252,7 +274,9 @@ pub fn refusal(
         message_id: item.message_id,
         code: item.code,
     });
-    decision.queued.push((account, device, refused));
+    decision
+        .queued
+        .push(Queued::new((account, device), refused));
     decision.changes.push(Change::DropPending {
         room: item.room,
         message_id: item.message_id,

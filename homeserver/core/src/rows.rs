@@ -105,8 +105,17 @@ pub struct KeyPackageRow {
     pub usage: KeyPackageUse,
     /// When it ends.
     pub expires: UnixMillis,
-    /// The room for which it was last claimed.
-    pub claimed: Option<RoomId>,
+    /// Who claimed it last.
+    pub claimed: Option<Claimant>,
+}
+
+/// Who claimed a KeyPackage: only that hub can answer it with a Welcome, into that room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// The room.
+    pub room: RoomId,
+    /// The room's hub.
+    pub hub: ServerDid,
 }
 
 /// At the hub: a KeyPackage that was claimed for a room. Key: room and reference.
@@ -206,6 +215,8 @@ pub struct QueuedRow {
     pub time: UnixMillis,
     /// The item.
     pub item: DeviceItem,
+    /// The server that handed over an invitation.
+    pub invited_by: Option<ServerDid>,
 }
 
 /// An item that this server owns but cannot apply yet. Key: peer, stream epoch and number.

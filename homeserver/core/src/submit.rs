@@ -86,12 +86,9 @@ pub fn relayed(
         return Ok(Decision::reply(ordered));
     }
     let room = known.room.ok_or(FaultCode::NoSuchRoom)?;
-    let member = current(known.member)?;
+    let member = current(known.member.filter(|member| member.home == *from))?;
     if room.hub != *me {
         return Err(FaultCode::NotHub);
-    }
-    if member.home != *from {
-        return Err(FaultCode::NotMember);
     }
     order(room, member.leaf, from, submission, now)
 }
@@ -129,11 +126,14 @@ fn order(
     Ok(decision)
 }
 
-/// The ciphertext is an MLS PrivateMessage of the room and epoch that the submission names.
+/// The ciphertext is an MLS PrivateMessage of the room and epoch that the submission names, and bound to its
+/// message id: under another one it would be dropped by everybody who decrypts it.
 fn check_ciphertext(submission: &Submission) -> Result<(), FaultCode> {
     match GroupMessage::parse(submission.ciphertext.as_slice()) {
         Ok(GroupMessage::Application(message))
-            if message.room == submission.room && message.epoch == submission.epoch =>
+            if message.room == submission.room
+                && message.epoch == submission.epoch
+                && message.aad.message_id == submission.message_id =>
         {
             Ok(())
         }

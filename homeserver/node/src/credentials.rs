@@ -179,3 +179,87 @@ impl Credentials {
         &self.first.next_key_hash
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use entente_identity::{Judged, KeyPin, Named};
+    use rand::rngs::OsRng;
+
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+
+    fn server() -> ServerDid {
+        "did:web:org-a.test".parse().expect("a DID")
+    }
+
+    fn endpoint(port: u16) -> Endpoint {
+        let host = server().domain().clone();
+        Endpoint { host, port }
+    }
+
+    /// What a server with these keys says when it is started.
+    fn start(key: &SigningKey, next: &SigningKey) -> Result<Credentials, CredentialsFault> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = DataDir::create(&folder.path().join("data")).expect("made");
+        dir.write_keys(&server(), (key, next)).expect("written");
+        let (key_id, next_id) = (key.public(), next.public());
+        let first = first_key_document(&server(), &key_id, &next_id, endpoint(1), NOW);
+        dir.create_key_document(&first.sign(key)).expect("written");
+        Credentials::load(&dir, &server())
+    }
+
+    fn fresh() -> SigningKey {
+        SigningKey::generate(&mut OsRng)
+    }
+
+    #[test]
+    fn a9_a_server_with_a_known_key_does_not_start() {
+        assert!(start(&fresh(), &fresh()).is_ok());
+        for known in [
+            [0; 32],
+            [0xff; 32],
+            std::array::from_fn(|n| n.to_le_bytes()[0]),
+        ] {
+            let known = SigningKey::from_seed(&known);
+            for (key, next, file) in [
+                (known.clone(), fresh(), "/federation.key "),
+                (fresh(), known.clone(), "/next-federation.key "),
+            ] {
+                let fault = start(&key, &next).expect_err("everybody has this key");
+                let text = fault.to_string();
+                assert!(text.contains("default or test key"), "{text}");
+                assert!(text.contains(file) && text.contains("init"), "{text}");
+                let secret = hex::encode(known.seed().as_slice());
+                assert!(!text.contains(&secret), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a9_a_server_that_would_rotate_to_the_key_it_has_does_not_start() {
+        let key = fresh();
+        let fault = start(&key, &key).expect_err("no other key");
+        assert!(matches!(fault, CredentialsFault::KeyDocument(_)), "{fault}");
+    }
+
+    #[test]
+    fn a7_every_issue_is_the_document_that_the_web_and_greetings_name() {
+        let credentials = start(&fresh(), &fresh()).expect("started");
+        let published = credentials.server_document(&endpoint(1));
+        let hash = published.first_key_document_hash;
+        let later = NOW.after(100 * REISSUE_INTERVAL_MS);
+        let pin = |issued| {
+            let document = credentials.issue(endpoint(2), issued);
+            KeyPin::first_contact(&server(), &hash, &document, later)
+        };
+        let pinned = pin(later).expect("its own chain");
+        let named = credentials.key_document_id();
+        assert_eq!(pinned.judge_id(named.seq, &named.hash), Ok(Named::Pinned));
+        assert_eq!(pinned.judge_published(&published), Ok(()));
+        assert!(pin(NOW).is_err(), "the first issue has ended");
+        let renewed = credentials.issue(endpoint(3), later.after(REISSUE_INTERVAL_MS));
+        let judged = pinned.judge(&renewed, later.after(REISSUE_INTERVAL_MS));
+        assert!(matches!(judged, Ok(Judged::Renewed(_))), "{judged:?}");
+    }
+}

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 pub use entente_homeserver_core::commit::Asker;
+use entente_homeserver_core::rows::Claimant;
 use entente_homeserver_ops::read::group::{self, Checked};
 use entente_homeserver_ops::{Answer, Command};
 use entente_identity::ServerDid;
@@ -126,7 +127,7 @@ pub async fn claim(
     drop(read);
     let (room, home) = (request.room, request.home.clone());
     let claimed = if home == *server.me() {
-        claim_here(server, &request).await?
+        claim_here(server, server.me().clone(), &request).await?
     } else {
         let vouched = Vouched {
             account: asker.account,
@@ -148,16 +149,20 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// Gives out a KeyPackage of an account at home here.
+/// Gives out a KeyPackage of an account at home here to a hub, which alone can answer it.
 ///
 /// # Errors
 /// There is none, or no such account; both look the same.
 pub async fn claim_here(
     server: &Server,
+    hub: ServerDid,
     request: &ClaimKeyPackage,
 ) -> Result<ClaimedKeyPackage, Fault> {
     let command = Command::Claim {
-        room: request.room,
+        claimant: Claimant {
+            room: request.room,
+            hub,
+        },
         account: request.account,
         suite: request.suite,
     };

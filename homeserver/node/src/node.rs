@@ -109,7 +109,7 @@ async fn bind(config: &Config, dir: &DataDir) -> anyhow::Result<Bound> {
 }
 
 /// Takes connections and hands each to its edge.
-async fn accept((server, endpoint): (Arc<Server>, Endpoint), limits: Limits) {
+pub(crate) async fn accept((server, endpoint): (Arc<Server>, Endpoint), limits: Limits) {
     let quotas = Arc::new(Quotas::new(&limits));
     let clients = ClientEdge {
         calls: client_pipeline(Arc::clone(&server), Arc::clone(&quotas)),

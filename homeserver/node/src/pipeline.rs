@@ -21,6 +21,14 @@ const TIMEOUT: Duration = Duration::from_millis(CALL_TIMEOUT_MS - 2_000);
 /// What a caller is told to wait when too many calls are under way, in milliseconds.
 const SHED_RETRY_MS: u32 = 500;
 
+/// No refusal that must not tell what exists comes sooner than this, however soon it was clear: so its time
+/// does not tell either.
+const EVEN_TIME: Duration = Duration::from_millis(100);
+
+/// Who calls too often waits at least so long for being told so: a caller has few streams, and so cannot go on
+/// as fast as it likes.
+const TOO_OFTEN: Duration = Duration::from_millis(200);
+
 /// A pipeline, ready to be called.
 pub type Pipeline<Q, R> = BoxCloneSyncService<Q, R, Fault>;
 
@@ -39,7 +47,7 @@ where
     O: Future<Output = Result<R, Fault>> + Send + 'static,
 {
     let operation = service_fn(move |request: Q| {
-        let answer = operation(request);
+        let answer = unhurried(operation(request));
         async move { answer.await.map_err(BoxError::from) }
     });
     let service = ServiceBuilder::new()
@@ -49,6 +57,32 @@ where
         .service(operation)
         .map_err(to_fault);
     BoxCloneSyncService::new(Logged(service))
+}
+
+/// An operation whose refusals take their time, where a quick one would tell or cost something.
+async fn unhurried<R>(operation: impl Future<Output = Result<R, Fault>>) -> Result<R, Fault> {
+    let begun = tokio::time::Instant::now();
+    let answer = operation.await;
+    if let Err(fault) = &answer {
+        let at_least = match fault.code {
+            FaultCode::RateLimited => TOO_OFTEN,
+            code if is_silent(code) => EVEN_TIME,
+            _ => Duration::ZERO,
+        };
+        tokio::time::sleep_until(begun + at_least).await;
+    }
+    answer
+}
+
+/// Whether a refusal is given alike for what does not exist and for what the caller has no part in.
+fn is_silent(code: FaultCode) -> bool {
+    matches!(
+        code,
+        FaultCode::NoSuchRoom
+            | FaultCode::NoSuchAccount
+            | FaultCode::NoKeyPackage
+            | FaultCode::AuthenticationFailed
+    )
 }
 
 /// The one place where what a layer says becomes a fault.
@@ -132,6 +166,41 @@ mod tests {
         let slow = pipeline(1, |_: Ask| std::future::pending::<Result<(), Fault>>());
         let fault = slow.oneshot(Ask).await.expect_err("too slow");
         assert_eq!(fault.code, FaultCode::Timeout);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f4_refusals_take_the_same_time_whatever_was_looked_up() {
+        for code in [
+            FaultCode::NoSuchRoom,
+            FaultCode::NoSuchAccount,
+            FaultCode::NoKeyPackage,
+            FaultCode::AuthenticationFailed,
+        ] {
+            for looked_up in [0, 7, 60] {
+                let refuse = pipeline(1, move |_: Ask| async move {
+                    tokio::time::sleep(Duration::from_millis(looked_up)).await;
+                    Err::<(), _>(Fault::new(code, code.meaning()))
+                });
+                let begun = tokio::time::Instant::now();
+                refuse.oneshot(Ask).await.expect_err("refused");
+                assert_eq!(begun.elapsed(), EVEN_TIME, "{code} after {looked_up} ms");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d6_who_calls_too_often_waits_for_being_told_so() {
+        for (code, waits) in [
+            (FaultCode::RateLimited, TOO_OFTEN),
+            (FaultCode::NotMember, Duration::ZERO),
+        ] {
+            let refuse = pipeline(1, move |_: Ask| async move {
+                Err::<(), _>(Fault::new(code, code.meaning()))
+            });
+            let begun = tokio::time::Instant::now();
+            refuse.oneshot(Ask).await.expect_err("refused");
+            assert_eq!(begun.elapsed(), waits, "{code}");
+        }
     }
 
     #[tokio::test]

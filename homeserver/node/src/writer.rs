@@ -216,7 +216,9 @@ fn run(
             failure,
         } = executed;
         note(condition, failure);
-        for ((reply, _share), answer) in replies.into_iter().zip(answers) {
+        for ((reply, share), answer) in replies.into_iter().zip(answers) {
+            // Who is answered finds the place free.
+            drop(share);
             // A caller that has gone away does not need its answer.
             let _ = reply.send(answer);
         }

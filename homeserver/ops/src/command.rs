@@ -4,7 +4,7 @@ use entente_groups::{KeyPackageRef, RoomId, Suite};
 use entente_homeserver_core::commit::CheckedBundle;
 use entente_homeserver_core::create_room::CheckedRoom;
 use entente_homeserver_core::propose::CheckedProposal;
-use entente_homeserver_core::rows::PeerRow;
+use entente_homeserver_core::rows::{Claimant, PeerRow};
 use entente_homeserver_core::submit::Submitted;
 use entente_identity::{AccountDid, DeviceId, KeyPin, ServerDid};
 use entente_protocol::call::{
@@ -52,8 +52,8 @@ pub enum Command {
     },
     /// A KeyPackage of an account here is claimed. Answer: `Claimed`.
     Claim {
-        /// The room.
-        room: RoomId,
+        /// For which room, and who its hub is.
+        claimant: Claimant,
         /// Whose.
         account: AccountDid,
         /// The room's suite.

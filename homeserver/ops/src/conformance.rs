@@ -115,6 +115,7 @@ behaviours! {
     queues {
         a_queue_comes_in_order_after_a_number,
         a_number_is_queued_once,
+        invitations_are_counted_by_who_handed_them_over,
         what_is_dropped_is_queued_no_more,
     }
     parked {

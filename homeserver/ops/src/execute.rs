@@ -108,10 +108,10 @@ async fn dispatch(
         Command::Commit { origin, bundle } => write::commit::run(work, origin, *bundle).await,
         Command::Propose { origin, proposal } => write::propose::run(work, origin, *proposal).await,
         Command::Claim {
-            room,
+            claimant,
             account,
             suite,
-        } => write::claim::run(work, room, account, suite).await,
+        } => write::claim::run(work, claimant, account, suite).await,
         Command::NoteClaim {
             room,
             reference,

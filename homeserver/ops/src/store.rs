@@ -195,6 +195,13 @@ pub trait Read: Send {
         page: Page,
     ) -> Result<Vec<QueuedRow>, StoreFault>;
 
+    /// How many invitations of each server wait in a device's queue, in ascending order of server.
+    async fn waiting_invites(
+        &mut self,
+        account: &AccountDid,
+        device: &DeviceId,
+    ) -> Result<Vec<(ServerDid, u32)>, StoreFault>;
+
     /// Parked items, oldest first; those of one time in the order of peer, stream epoch and number.
     async fn parked(&mut self, page: Page) -> Result<Vec<ParkedRow>, StoreFault>;
 

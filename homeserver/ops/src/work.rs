@@ -11,12 +11,11 @@ use entente_homeserver_core::equivocation::Standing;
 use entente_homeserver_core::rows::{
     DeviceRow, MemberRow, PeerRow, PendingRow, QueuedRow, RoomRow,
 };
-use entente_homeserver_core::{Change, Decision, Effect, Owed};
+use entente_homeserver_core::{Change, Decision, Effect, Owed, Queued};
 use entente_identity::{AccountDid, DeviceId, PublicKey, ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
 use entente_protocol::checkpoint::{SeenCheckpoints, attest};
 use entente_protocol::entry::{Entry, Head};
-use entente_protocol::flow::DeviceItem;
 
 use crate::execute::Here;
 use crate::store::{StoreFault, Tx};
@@ -43,6 +42,7 @@ pub(crate) struct Work<'a> {
     dirty_devices: BTreeSet<DeviceKey>,
     heads: BTreeMap<RoomId, Head>,
     buffer: Vec<Change>,
+    invites: HashMap<DeviceKey, BTreeMap<ServerDid, u32>>,
     effects: HashSet<Effect>,
 }
 
@@ -65,6 +65,7 @@ impl<'a> Work<'a> {
             dirty_devices: BTreeSet::new(),
             heads: BTreeMap::new(),
             buffer: Vec::new(),
+            invites: HashMap::new(),
             effects: HashSet::new(),
         }
     }
@@ -183,6 +184,20 @@ impl<'a> Work<'a> {
         Ok(self.devices.entry(key).or_insert(None).clone())
     }
 
+    /// How many invitations of each server wait for a device here.
+    pub(crate) async fn waiting_invites(
+        &mut self,
+        key: DeviceKey,
+    ) -> Result<BTreeMap<ServerDid, u32>, StoreFault> {
+        if let Some(known) = self.invites.get(&key) {
+            return Ok(known.clone());
+        }
+        let loaded = self.tx().await?.waiting_invites(&key.0, &key.1).await?;
+        let waiting: BTreeMap<ServerDid, u32> = loaded.into_iter().collect();
+        self.invites.insert(key, waiting.clone());
+        Ok(waiting)
+    }
+
     /// Takes a decision over: its changes, debts, queue items and effects.
     pub(crate) async fn record<T>(&mut self, decision: Decision<T>) -> Result<T, StoreFault> {
         for change in decision.changes {
@@ -191,8 +206,8 @@ impl<'a> Work<'a> {
         for (peer, item) in decision.owed {
             self.owe(peer, item).await?;
         }
-        for (account, device, item) in decision.queued {
-            self.enqueue((account, device), item).await?;
+        for queued in decision.queued {
+            self.enqueue(queued).await?;
         }
         self.effects.extend(decision.effects);
         Ok(decision.reply)
@@ -238,6 +253,9 @@ impl<'a> Work<'a> {
                 self.pending.insert((*room, *message_id), None);
             }
             Change::AppendEntry(entry) => self.note_entry(entry),
+            Change::DropQueued {
+                account, device, ..
+            } => _ = self.invites.remove(&(*account, *device)),
             Change::PutEquivocation(row) => _ = self.standings.insert(row.room, Standing::Frozen),
             Change::PutAccount(_)
             | Change::PutKeyPackage(_)
@@ -253,7 +271,6 @@ impl<'a> Work<'a> {
             | Change::Owe { .. }
             | Change::DropOwed { .. }
             | Change::Enqueue(_)
-            | Change::DropQueued { .. }
             | Change::Park(_)
             | Change::DropParked { .. } => {}
         }
@@ -287,17 +304,22 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn enqueue(&mut self, key: DeviceKey, item: DeviceItem) -> Result<(), StoreFault> {
+    async fn enqueue(&mut self, queued: Queued) -> Result<(), StoreFault> {
+        let key = (queued.account, queued.device);
         let Some(mut row) = self.device(key).await? else {
             return Ok(());
         };
         row.last_queued += 1;
+        if let (Some(server), Some(waiting)) = (&queued.invited_by, self.invites.get_mut(&key)) {
+            *waiting.entry(server.clone()).or_default() += 1;
+        }
         self.buffer.push(Change::Enqueue(QueuedRow {
             account: key.0,
             device: key.1,
             number: row.last_queued,
             time: self.now,
-            item,
+            item: queued.item,
+            invited_by: queued.invited_by,
         }));
         self.note(Change::PutDevice(row));
         Ok(())

@@ -3,6 +3,7 @@
 mod world;
 
 use entente_groups::{JoinOffer, Member, RoomId, WelcomeOffer};
+use entente_homeserver_core::rows::Claimant;
 use entente_homeserver_core::submit::Submitted;
 use entente_homeserver_ops::read::pull::pull;
 use entente_homeserver_ops::read::{group, outbox, sync};
@@ -183,7 +184,10 @@ fn somebody_is_added_by_a_key_package_of_a_third_organization() {
     let mut carol = world.register("carol@org-c.example");
     world.publish(&mut carol, 3);
     let claim = Command::Claim {
-        room: cast.room,
+        claimant: Claimant {
+            room: cast.room,
+            hub: server("org-a"),
+        },
         account: carol.account,
         suite: entente_groups::Suite::Classical,
     };

@@ -5,7 +5,9 @@ use entente_homeserver_core::Change;
 use entente_homeserver_core::register::RegistrationPolicy;
 use entente_homeserver_core::rows::{DeviceRow, MemberRow, PendingRow, RoomRow};
 use entente_homeserver_ops::memory::MemoryStore;
-use entente_homeserver_ops::read::heads::{Compared, HubKeys, compare, signed_part, to_show};
+use entente_homeserver_ops::read::heads::{
+    Compared, HubKeys, UnsignedEnd, compare, signed_part, to_show, unsigned_end,
+};
 use entente_homeserver_ops::read::pull::pull;
 use entente_homeserver_ops::{Answer, Command, Here, Page, Store, execute};
 use entente_identity::{AccountDid, DeviceId, ServerDid, SigningKey, UnixMillis, encode};
@@ -292,6 +294,37 @@ fn c2_a_member_server_cannot_forge_a_second_history() {
     assert_eq!(liar.show_to(&honest), Compared::default());
     let unsigned = Follower::new(2, &log(&[-1, -2, -8]));
     assert_eq!(unsigned.show_to(&honest), Compared::default());
+}
+
+#[test]
+fn c2_an_end_that_the_hub_does_not_sign_is_seen() {
+    let check = |bodies: &[i8], expect: Option<(u64, u64)>| {
+        let follower = Follower::new(1, &log(bodies));
+        let end = block_on(async {
+            let mut read = follower.store.read().await.expect("a view");
+            unsigned_end(&mut *read, &follower.me, &ROOM).await
+        });
+        let end = end.expect("read");
+        let expect = expect.map(|(last, signed)| {
+            let (last, signed) = (Seq(last), Seq(signed));
+            (hub(), UnsignedEnd { last, signed })
+        });
+        assert_eq!(end, expect, "{bodies:?}");
+    };
+    check(&[1, 2, 3], None);
+    check(&[-1, -2, 3], None);
+    check(&[1, 2, -3, -4], Some((4, 2)));
+    check(&[-1, -2], Some((2, 0)));
+    // At the hub itself there is nothing to wait for.
+    let hub_itself = Follower {
+        me: hub(),
+        ..Follower::new(1, &log(&[-1]))
+    };
+    let end = block_on(async {
+        let mut read = hub_itself.store.read().await.expect("a view");
+        unsigned_end(&mut *read, &hub_itself.me, &ROOM).await
+    });
+    assert_eq!(end, Ok(None));
 }
 
 #[test]

@@ -199,6 +199,13 @@ fn put_account(writes: &mut Writes, row: &AccountRow) {
 }
 
 fn put_key_package(writes: &mut Writes, row: KeyPackageRow) {
+    let (claimed, by) = match row.claimed {
+        Some(claimant) => (
+            Some(claimant.room.0.to_vec()),
+            Some(claimant.hub.to_string()),
+        ),
+        None => (None, None),
+    };
     let cells = [
         bytes(row.reference.as_slice()),
         account(&row.account),
@@ -207,7 +214,8 @@ fn put_key_package(writes: &mut Writes, row: KeyPackageRow) {
         Cell::Number(suite_number(row.suite)),
         Cell::Flag(row.usage == KeyPackageUse::LastResort),
         number(row.expires.0),
-        Cell::MaybeBytes(row.claimed.map(|room| room.0.to_vec())),
+        Cell::MaybeBytes(claimed),
+        Cell::MaybeText(by),
     ];
     writes.push(&KEY_PACKAGE, cells);
 }
@@ -308,6 +316,7 @@ fn enqueue(writes: &mut Writes, row: &QueuedRow) {
         number(row.number),
         number(row.time.0),
         bytes(encode(&row.item)),
+        Cell::MaybeText(row.invited_by.as_ref().map(ToString::to_string)),
     ];
     writes.push(&QUEUED, cells);
 }

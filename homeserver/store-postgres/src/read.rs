@@ -425,6 +425,17 @@ impl<T: Send> Read for View<T> {
         })
     }
 
+    async fn waiting_invites(
+        &mut self,
+        account: &AccountDid,
+        device: &DeviceId,
+    ) -> Result<Vec<(ServerDid, u32)>, StoreFault> {
+        let (account, device) = (root(account), &device.0[..]);
+        let parameters: Parameters<'_> = &[&account, &device];
+        let read = |columns: &Columns<'_>| Ok((columns.server(0)?, columns.small(1)?));
+        all(&mut self.session, sql::WAITING_INVITES, parameters, read).await
+    }
+
     async fn parked(&mut self, bounds: Page) -> Result<Vec<ParkedRow>, StoreFault> {
         let (items, bytes) = cut(bounds);
         let rows = self.session.rows(sql::PARKED, &[&items, &bytes]).await?;

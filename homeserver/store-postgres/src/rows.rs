@@ -3,7 +3,7 @@
 use entente_federation::inbox::InStream;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
+    AccountRow, ClaimRow, Claimant, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
     ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_ops::StoreFault;
@@ -37,7 +37,7 @@ impl<'a> Columns<'a> {
         self.column(index).map(i64::cast_unsigned)
     }
 
-    fn small(&self, index: usize) -> Result<u32, StoreFault> {
+    pub(crate) fn small(&self, index: usize) -> Result<u32, StoreFault> {
         u32::try_from(self.number(index)?).map_err(|_| unreadable("number"))
     }
 
@@ -87,6 +87,12 @@ impl<'a> Columns<'a> {
         self.fixed(index).map(DeviceId)
     }
 
+    fn maybe_server(&self, index: usize) -> Result<Option<ServerDid>, StoreFault> {
+        let text: Option<&str> = self.column(index)?;
+        let server = text.map(|text| text.parse().map_err(|_| unreadable("server")));
+        server.transpose()
+    }
+
     pub(crate) fn server(&self, index: usize) -> Result<ServerDid, StoreFault> {
         let text: &str = self.column(index)?;
         text.parse().map_err(|_| unreadable("server"))
@@ -131,7 +137,10 @@ pub(crate) fn key_package_row(columns: &Columns<'_>) -> Result<KeyPackageRow, St
             KeyPackageUse::Once
         },
         expires: columns.time(6)?,
-        claimed: columns.maybe_room(7)?,
+        claimed: columns
+            .maybe_room(7)?
+            .zip(columns.maybe_server(8)?)
+            .map(|(room, hub)| Claimant { room, hub }),
     })
 }
 
@@ -223,6 +232,7 @@ pub(crate) fn queued_row(columns: &Columns<'_>) -> Result<QueuedRow, StoreFault>
         number: columns.number(2)?,
         time: columns.time(3)?,
         item: decode_exact("queue item", columns.bytes(4)?).map_err(damaged)?,
+        invited_by: columns.maybe_server(5)?,
     })
 }
 

@@ -49,11 +49,11 @@ statements! {
     ACCOUNT = "SELECT account, local, claim, created FROM account WHERE account = $1";
     ACCOUNT_NAMED = "SELECT account, local, claim, created FROM account WHERE local = $1";
     DEVICES = "SELECT account, device, last_queued FROM device WHERE account = $1 ORDER BY device";
-    KEY_PACKAGE = "SELECT reference, account, device, key_package, suite, last_resort, expires, claimed
+    KEY_PACKAGE = "SELECT reference, account, device, key_package, suite, last_resort, expires, claimed, claimed_by
         FROM key_package WHERE reference = $1";
     KEY_PACKAGE_COUNT = "SELECT count(*) FROM key_package
         WHERE account = $1 AND device = $2 AND NOT last_resort AND claimed IS NULL";
-    CLAIMABLE = "SELECT reference, account, device, key_package, suite, last_resort, expires, claimed
+    CLAIMABLE = "SELECT reference, account, device, key_package, suite, last_resort, expires, claimed, claimed_by
         FROM key_package
         WHERE account = $1 AND suite = $2 AND expires > $3 AND (last_resort OR claimed IS NULL)
         ORDER BY last_resort, expires, reference LIMIT 1";
@@ -113,15 +113,18 @@ statements! {
     PENDING = "SELECT account, device, submission, stored FROM pending
         WHERE room = $1 AND message_id = $2";
     PENDING_COUNT = "SELECT count(*) FROM pending WHERE account = $1";
-    QUEUED = "SELECT account, device, number, time, item FROM (
-            SELECT account, device, number, time, item,
+    QUEUED = "SELECT account, device, number, time, item, invited_by FROM (
+            SELECT account, device, number, time, item, invited_by,
                 CAST(SUM(octet_length(item)) OVER (ORDER BY number) AS bigint) - octet_length(item)
                     AS bytes_before
             FROM (
-                SELECT account, device, number, time, item FROM queue
+                SELECT account, device, number, time, item, invited_by FROM queue
                 WHERE account = $1 AND device = $2 AND number > $3 ORDER BY number LIMIT $4
             ) AS first
         ) AS page WHERE bytes_before < $5 ORDER BY number";
+    WAITING_INVITES = "SELECT invited_by, count(*) FROM queue
+        WHERE account = $1 AND device = $2 AND invited_by IS NOT NULL
+        GROUP BY invited_by ORDER BY invited_by";
     PARKED = "SELECT peer, stream_epoch, number, room, seq, bytes, reason, time FROM (
             SELECT peer, stream_epoch, number, room, seq, bytes, reason, time,
                 CAST(SUM(octet_length(bytes)) OVER (ORDER BY time, peer, stream_epoch, number) AS bigint)
@@ -144,15 +147,15 @@ statements! {
         FROM UNNEST($1::bytea[], $2::bytea[], $3::bigint[]) AS new(account, device, last_queued)
         ON CONFLICT (account, device) DO UPDATE SET last_queued = excluded.last_queued";
     PUT_KEY_PACKAGE = "INSERT INTO key_package
-            (reference, account, device, key_package, suite, last_resort, expires, claimed)
-        SELECT reference, account, device, key_package, suite, last_resort, expires, claimed
+            (reference, account, device, key_package, suite, last_resort, expires, claimed, claimed_by)
+        SELECT reference, account, device, key_package, suite, last_resort, expires, claimed, claimed_by
         FROM UNNEST($1::bytea[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bigint[], $6::boolean[],
-            $7::bigint[], $8::bytea[])
-            AS new(reference, account, device, key_package, suite, last_resort, expires, claimed)
+            $7::bigint[], $8::bytea[], $9::text[])
+            AS new(reference, account, device, key_package, suite, last_resort, expires, claimed, claimed_by)
         ON CONFLICT (reference) DO UPDATE SET account = excluded.account, device = excluded.device,
             key_package = excluded.key_package, suite = excluded.suite,
             last_resort = excluded.last_resort, expires = excluded.expires,
-            claimed = excluded.claimed";
+            claimed = excluded.claimed, claimed_by = excluded.claimed_by";
     DROP_KEY_PACKAGE = "DELETE FROM key_package USING UNNEST($1::bytea[]) AS gone(reference)
         WHERE key_package.reference = gone.reference";
     DROP_LAST_RESORT = "DELETE FROM key_package
@@ -243,10 +246,10 @@ statements! {
     DROP_PENDING = "DELETE FROM pending
         USING UNNEST($1::bytea[], $2::bytea[]) AS gone(room, message_id)
         WHERE pending.room = gone.room AND pending.message_id = gone.message_id";
-    ENQUEUE = "INSERT INTO queue (account, device, number, time, item)
-        SELECT account, device, number, time, item
-        FROM UNNEST($1::bytea[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bytea[])
-            AS new(account, device, number, time, item)
+    ENQUEUE = "INSERT INTO queue (account, device, number, time, item, invited_by)
+        SELECT account, device, number, time, item, invited_by
+        FROM UNNEST($1::bytea[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bytea[], $6::text[])
+            AS new(account, device, number, time, item, invited_by)
         ON CONFLICT DO NOTHING";
     DROP_QUEUED = "DELETE FROM queue
         USING UNNEST($1::bytea[], $2::bytea[], $3::bigint[]) AS gone(account, device, up_to)

@@ -168,9 +168,10 @@ fn put_account(to: &Connection, row: &AccountRow) -> Result<usize, StoreFault> {
 }
 
 fn put_key_package(to: &Connection, row: &KeyPackageRow) -> Result<usize, StoreFault> {
-    let sql = "INSERT OR REPLACE INTO key_package VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let sql = "INSERT OR REPLACE INTO key_package VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let (account, device) = device_key(&row.account, &row.device);
     let last_resort = u8::from(row.usage == KeyPackageUse::LastResort);
+    let claimed = row.claimed.as_ref();
     let params = params![
         row.reference.as_slice(),
         account,
@@ -179,7 +180,8 @@ fn put_key_package(to: &Connection, row: &KeyPackageRow) -> Result<usize, StoreF
         suite_number(row.suite),
         last_resort,
         signed(row.expires.0),
-        row.claimed.map(|room| room.0),
+        claimed.map(|claim| claim.room.0),
+        claimed.map(|claim| claim.hub.to_string()),
     ];
     run(to, sql, params)
 }
@@ -298,13 +300,15 @@ fn put_pending(to: &Connection, row: &PendingRow) -> Result<usize, StoreFault> {
 }
 
 fn enqueue(to: &Connection, row: &QueuedRow) -> Result<usize, StoreFault> {
-    let sql = "INSERT INTO queue VALUES (?1, ?2, ?3, ?4, ?5)";
+    let sql = "INSERT INTO queue VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let (account, device) = device_key(&row.account, &row.device);
     let (number, time) = (signed(row.number), signed(row.time.0));
+    let invited_by = row.invited_by.as_ref().map(ToString::to_string);
+    let item = encode(&row.item);
     run(
         to,
         sql,
-        params![account, device, number, time, encode(&row.item)],
+        params![account, device, number, time, item, invited_by],
     )
 }
 

@@ -9,6 +9,7 @@ use crate::fault::fault;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_homeserver.sql"),
     include_str!("../../../migrations/sqlite/0002_pins_and_proofs.sql"),
+    include_str!("../../../migrations/sqlite/0003_claimants.sql"),
 ];
 
 /// Applies what is missing.

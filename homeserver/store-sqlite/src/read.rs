@@ -25,7 +25,7 @@ use crate::rows::{
     pin_row, queued_row, room_row, shown_head, signed, suite_number,
 };
 
-const KEY_PACKAGE: &str = "SELECT reference, account, device, key_package, suite, last_resort, expires, claimed FROM key_package";
+const KEY_PACKAGE: &str = "SELECT reference, account, device, key_package, suite, last_resort, expires, claimed, claimed_by FROM key_package";
 const MEMBER: &str = r#"SELECT room, account, device, leaf, home, joined, "left" FROM member"#;
 const PEER: &str = "SELECT server, stream_epoch, last_out, acked, in_epoch, in_last FROM peer";
 
@@ -360,13 +360,27 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
         after: u64,
         bounds: Page,
     ) -> Result<Vec<QueuedRow>, StoreFault> {
-        let sql = "SELECT account, device, number, time, item FROM queue
+        let sql = "SELECT account, device, number, time, item, invited_by FROM queue
              WHERE account = ?1 AND device = ?2 AND number > ?3 ORDER BY number";
         let (account, device) = device_key(account, device);
         let params = params![account, device, bound(after)];
         let read = |columns: &Columns<'_>| queued_row(columns).map(Some);
         let size = |row: &QueuedRow| row.item.tls_serialized_len();
         rows(&self.connection, (sql, bounds), params, read, size)
+    }
+
+    async fn waiting_invites(
+        &mut self,
+        account: &AccountDid,
+        device: &DeviceId,
+    ) -> Result<Vec<(ServerDid, u32)>, StoreFault> {
+        let sql = "SELECT invited_by, count(*) FROM queue
+             WHERE account = ?1 AND device = ?2 AND invited_by IS NOT NULL
+             GROUP BY invited_by ORDER BY invited_by";
+        let (account, device) = device_key(account, device);
+        all(&self.connection, sql, params![account, device], |columns| {
+            Ok((columns.server(0)?, columns.small(1)?))
+        })
     }
 
     async fn parked(&mut self, bounds: Page) -> Result<Vec<ParkedRow>, StoreFault> {

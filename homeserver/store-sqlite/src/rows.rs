@@ -3,7 +3,7 @@
 use entente_federation::inbox::InStream;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
+    AccountRow, ClaimRow, Claimant, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
     ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_ops::StoreFault;
@@ -35,7 +35,7 @@ impl Columns<'_> {
             .map_err(fault)
     }
 
-    fn small(&self, index: usize) -> Result<u32, StoreFault> {
+    pub(crate) fn small(&self, index: usize) -> Result<u32, StoreFault> {
         u32::try_from(self.number(index)?).map_err(|_| unreadable("number"))
     }
 
@@ -57,6 +57,12 @@ impl Columns<'_> {
 
     pub(crate) fn room(&self, index: usize) -> Result<RoomId, StoreFault> {
         self.fixed(index).map(RoomId)
+    }
+
+    fn maybe_server(&self, index: usize) -> Result<Option<ServerDid>, StoreFault> {
+        let text: Option<String> = self.0.get(index).map_err(fault)?;
+        let server = text.map(|text| text.parse().map_err(|_| unreadable("server")));
+        server.transpose()
     }
 
     fn maybe_room(&self, index: usize) -> Result<Option<RoomId>, StoreFault> {
@@ -122,7 +128,10 @@ pub(crate) fn key_package_row(columns: &Columns<'_>) -> Result<KeyPackageRow, St
         suite: Suite::from_code_point(code).map_err(|_| unreadable("suite"))?,
         usage,
         expires: columns.time(6)?,
-        claimed: columns.maybe_room(7)?,
+        claimed: columns
+            .maybe_room(7)?
+            .zip(columns.maybe_server(8)?)
+            .map(|(room, hub)| Claimant { room, hub }),
     })
 }
 
@@ -214,6 +223,7 @@ pub(crate) fn queued_row(columns: &Columns<'_>) -> Result<QueuedRow, StoreFault>
         number: columns.number(2)?,
         time: columns.time(3)?,
         item: decode_exact("queue item", &columns.bytes(4)?).map_err(damaged)?,
+        invited_by: columns.maybe_server(5)?,
     })
 }
 

@@ -164,11 +164,14 @@ async fn e2_a_slow_writer_of_a_frame_is_given_up() {
         }
     });
     // A reader that is called away again and again still gets there.
-    let fault = loop {
-        if let Ok(fault) = timeout(Duration::from_millis(20), frames.next()).await {
-            break fault.expect_err("no frame came");
+    let given_up = timeout(PATIENCE, async {
+        loop {
+            if let Ok(fault) = timeout(Duration::from_millis(20), frames.next()).await {
+                return fault.expect_err("no frame came");
+            }
         }
-    };
+    });
+    let fault = given_up.await.expect("in time");
     // What did come earns a little more time.
     let StreamFault::TimedOut { limit_ms } = fault else {
         panic!("{fault}");
@@ -201,10 +204,9 @@ async fn e2_a_reader_that_never_reads_holds_bounded_memory_and_is_given_up() {
     let entry = vec![7; 64 << 10];
     let mut taken = 0;
     let fault = loop {
-        match events
-            .queue_entries(room, &hub, std::slice::from_ref(&entry))
-            .await
-        {
+        let one = std::slice::from_ref(&entry);
+        let queued = timeout(PATIENCE, events.queue_entries(room, &hub, one)).await;
+        match queued.expect("in time") {
             Ok(()) => taken += entry.len(),
             Err(fault) => break fault,
         }

@@ -148,7 +148,8 @@ pub(crate) fn give_up(
     match &row.goal {
         Goal::Found(_) => go_out(step, &row.room, RoomState::Left)?,
         Goal::Join(join) => {
-            let void = code == Some(FaultCode::TicketRefused);
+            // A hub tells nobody about a room whose ticket it cannot verify, as when the inviter has left.
+            let void = matches!(code, Some(FaultCode::TicketRefused | FaultCode::NoSuchRoom));
             invites::join_failed(step, join.invite, void)?;
             go_out(step, &row.room, RoomState::Left)?;
         }

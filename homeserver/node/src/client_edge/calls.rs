@@ -71,7 +71,7 @@ pub fn client_pipeline(
                 Caller::Stranger => stranger(&server, call.request).await,
                 Caller::Device(device) => {
                     let _under_way = quotas.call(&device.0)?;
-                    admit(&quotas, server.me(), device.0, &call.request)?;
+                    admit((&server, &quotas), device.0, &call.request).await?;
                     operate(&server, device, call.request).await
                 }
             }
@@ -80,20 +80,37 @@ pub fn client_pipeline(
 }
 
 /// Judges what a call does to others than its caller.
-fn admit(
-    quotas: &Quotas,
-    me: &ServerDid,
+async fn admit(
+    (server, quotas): (&Server, &Quotas),
     caller: AccountDid,
     request: &ClientRequest,
 ) -> Result<(), Fault> {
-    match request {
-        ClientRequest::Invite(invite) => quotas.invite_sent(&caller, me, &invite.account),
-        ClientRequest::ClaimKeyPackage(claim) if claim.request.home == *me => {
-            let asker = quotas::Asker::Account(caller);
-            quotas.key_package(asker, &claim.request.account)
+    let (me, asker) = (server.me(), quotas::Asker::Account(caller));
+    let contacts = match request {
+        ClientRequest::Invite(invite) => {
+            quotas.invite_sent(&caller, me, &invite.account)?;
+            [Some(&invite.home), None]
         }
-        _ => Ok(()),
+        ClientRequest::ClaimKeyPackage(claim) => {
+            if claim.request.home == *me {
+                quotas.key_package(asker.clone(), &claim.request.account)?;
+            }
+            [Some(&claim.hub), Some(&claim.request.home)]
+        }
+        ClientRequest::GroupInfo(call) => [Some(&call.hub), None],
+        ClientRequest::TreeChunk(call) => [Some(&call.hub), None],
+        ClientRequest::Commit(call) => [Some(&call.hub), None],
+        ClientRequest::Propose(call) => [Some(&call.hub), None],
+        ClientRequest::Register(_)
+        | ClientRequest::Login(_)
+        | ClientRequest::PublishKeyPackages(_)
+        | ClientRequest::CreateRoom(_)
+        | ClientRequest::Status => [None, None],
+    };
+    for contact in contacts.into_iter().flatten() {
+        quotas::admit_contact((server, quotas), &asker, contact).await?;
     }
+    Ok(())
 }
 
 async fn stranger(server: &Server, request: ClientRequest) -> Result<ClientResponse, Fault> {

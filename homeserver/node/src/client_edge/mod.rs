@@ -13,3 +13,6 @@ mod sync;
 pub use calls::client_pipeline;
 pub use connection::{ClientEdge, serve};
 pub use sessions::Sessions;
+
+#[cfg(test)]
+pub(crate) mod tests;

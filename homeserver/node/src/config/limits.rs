@@ -50,6 +50,9 @@ settings! {
         key_packages_of_account_for_asker: Rate = default "\"1/m burst 16\"",
         /// KeyPackages of one account that are given out to all askers.
         key_packages_of_account: Rate = default "\"2/m burst 200\"",
+        /// Servers with which this one never dealt before that one account makes it look for, by calls or
+        /// invitations.
+        first_contacts_per_account: Rate = default "\"60/h burst 100\"",
         /// Calls of one server.
         calls_per_peer: Rate = default "\"500/s burst 5000\"",
         /// Items (messages, log entries, invitations) that one server relays.

@@ -9,6 +9,8 @@ mod declare;
 mod example;
 mod fault;
 mod limits;
+#[cfg(test)]
+mod limits_document;
 mod rate;
 mod source;
 mod value;

@@ -16,6 +16,8 @@ use entente_identity::{
 };
 use rand::{CryptoRng, RngCore};
 
+#[cfg(test)]
+use key_file::write_key;
 use secret_file::check_mode;
 
 pub use key_file::{KeyFileFault, Purpose, create_key, read_key};
@@ -170,6 +172,18 @@ impl DataDir {
             create_key(&current, Purpose::Federation, server, rng)?,
             create_key(&next, Purpose::NextFederation, server, rng)?,
         ))
+    }
+
+    /// Writes keys of a test's choice where [`DataDir::create_keys`] makes new ones.
+    #[cfg(test)]
+    pub fn write_keys(
+        &self,
+        server: &ServerDid,
+        keys: (&SigningKey, &SigningKey),
+    ) -> Result<(), DataDirFault> {
+        let (current, next) = (self.path.join(FEDERATION_KEY), self.path.join(NEXT_KEY));
+        write_key(&current, Purpose::Federation, server, keys.0)?;
+        Ok(write_key(&next, Purpose::NextFederation, server, keys.1)?)
     }
 
     /// The key that the server signs with.

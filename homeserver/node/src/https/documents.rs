@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -54,9 +55,13 @@ pub(super) async fn keys(State(documents): State<Documents>) -> Response {
 /// `/u/{local}/did.json`
 pub(super) async fn user(
     State(documents): State<Documents>,
-    Path(local): Path<String>,
+    local: Result<Path<String>, PathRejection>,
 ) -> Response {
-    let Ok(local) = local.parse::<LocalPart>() else {
+    // A segment that is no text is no name either, and gets no answer of its own.
+    let Some(local) = local
+        .ok()
+        .and_then(|Path(local)| local.parse::<LocalPart>().ok())
+    else {
         return not_found().await;
     };
     let handle = Handle::new(local.clone(), documents.domain.clone());

@@ -20,21 +20,18 @@ const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// Refuses what a proxy in front could understand otherwise than we do: a target in absolute form
-/// (RFC 9112 §3.2.2), no or several Host fields (§3.2), both or several body lengths (§6.3), and any
-/// body at all, as nothing here takes one.
+/// (RFC 9112 §3.2.2), no, several or malformed Host fields (§3.2), and any length of a body (§6.3), even
+/// none: nothing here takes a body, and several equal lengths are shown to us as one.
 pub(super) async fn refuse_ambiguous(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let count = |name: &HeaderName| headers.get_all(name).iter().count();
-    let no_body = headers
-        .get_all(CONTENT_LENGTH)
-        .iter()
-        .all(|length| length.as_bytes() == b"0");
+    let host_is_plain = headers.get_all(HOST).iter().all(is_host);
     let plain = request.uri().authority().is_none()
         && request.uri().scheme().is_none()
         && count(&HOST) == 1
-        && count(&CONTENT_LENGTH) <= 1
-        && count(&TRANSFER_ENCODING) == 0
-        && no_body;
+        && host_is_plain
+        && count(&CONTENT_LENGTH) == 0
+        && count(&TRANSFER_ENCODING) == 0;
     if plain {
         return next.run(request).await;
     }
@@ -45,6 +42,12 @@ pub(super) async fn refuse_ambiguous(request: Request, next: Next) -> Response {
         "malformed request\n",
     )
         .into_response()
+}
+
+/// A name or address with an optional port (RFC 9110 §7.2), without user info or anything else.
+fn is_host(value: &HeaderValue) -> bool {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b".-:[]".contains(b);
+    !value.is_empty() && value.as_bytes().iter().all(plain)
 }
 
 /// Adds the headers that every answer carries.

@@ -43,6 +43,8 @@ const MAX_CONNECTIONS: usize = 1024;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time for a request's head to come, also on a connection that is kept open.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most connections open at once from one address block, so that no one takes every place.
+const MAX_CONNECTIONS_PER_BLOCK: usize = 256;
 /// Longest time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest life of a connection.
@@ -58,21 +60,30 @@ pub struct HttpsEdge {
     address: SocketAddr,
     tls: RustlsConfig,
     documents: Documents,
-    timeouts: Timeouts,
+    bounds: Bounds,
 }
 
-/// How long a client may take.
+/// How many clients there may be, and how long each may take.
 #[derive(Clone, Copy, Debug)]
-struct Timeouts {
-    /// For a request, from its head to its answer.
+struct Bounds {
+    /// Connections at once.
+    connections: usize,
+    /// Connections at once from one address block.
+    per_block: usize,
+    /// Time for a TLS handshake.
+    handshake: Duration,
+    /// Time for a request, from its head to its answer.
     request: Duration,
-    /// For a request's head to come, also on a connection that is kept open.
+    /// Time for a request's head to come, also on a connection that is kept open.
     head: Duration,
 }
 
-impl Default for Timeouts {
+impl Default for Bounds {
     fn default() -> Self {
         Self {
+            connections: MAX_CONNECTIONS,
+            per_block: MAX_CONNECTIONS_PER_BLOCK,
+            handshake: HANDSHAKE_TIMEOUT,
             request: REQUEST_TIMEOUT,
             head: HEAD_TIMEOUT,
         }
@@ -96,7 +107,7 @@ impl HttpsEdge {
             listener,
             tls: RustlsConfig::from_config(tls),
             documents,
-            timeouts: Timeouts::default(),
+            bounds: Bounds::default(),
         })
     }
 
@@ -117,9 +128,16 @@ impl HttpsEdge {
     /// # Errors
     /// The listener broke.
     pub async fn serve(self, handle: Handle<SocketAddr>) -> io::Result<()> {
-        let acceptor = BoundedAcceptor::new(MAX_CONNECTIONS, CONNECTION_LIFE);
+        let Bounds {
+            connections,
+            per_block,
+            handshake,
+            request,
+            head,
+        } = self.bounds;
+        let acceptor = BoundedAcceptor::new(connections, per_block, CONNECTION_LIFE);
         let acceptor = RustlsAcceptor::new(self.tls)
-            .handshake_timeout(HANDSHAKE_TIMEOUT)
+            .handshake_timeout(handshake)
             .acceptor(acceptor);
         let mut server = axum_server::from_tcp(self.listener)?
             .acceptor(acceptor)
@@ -129,10 +147,10 @@ impl HttpsEdge {
             .http_builder()
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.timeouts.head)
+            .header_read_timeout(head)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES);
-        let router = router(self.documents, self.timeouts.request);
+        let router = router(self.documents, request);
         server.serve(router.into_make_service()).await
     }
 }

@@ -1,5 +1,7 @@
 //! The edge on a real socket, spoken to byte by byte.
 
+mod adversaries;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
@@ -49,6 +51,15 @@ fn alice() -> entente_identity::AccountClaim {
     }
 }
 
+/// A claim whose list another key signed.
+fn forged() -> entente_identity::AccountClaim {
+    let stranger = SigningKey::from_seed(&[9; 32]);
+    entente_identity::AccountClaim {
+        device_list: first_device_list(&stranger, Vec::new(), NOW),
+        ..alice()
+    }
+}
+
 fn documents() -> Documents {
     let service = |alpn: &str| ServiceEndpoint {
         host: "org-a.test".parse().expect("a domain"),
@@ -69,6 +80,7 @@ fn documents() -> Documents {
                 // A row that is about somebody else is never published under this name.
                 "mallory" => Ok(Some(alice())),
                 "slow" => std::future::pending().await,
+                "broken" => Ok(Some(forged())),
                 _ => Ok(None),
             }
         })
@@ -90,8 +102,18 @@ fn keys() -> KeyDocuments {
     KeyDocuments::new(Credentials::load(&dir, &did).expect("loaded"), endpoint)
 }
 
+/// Bounds that a test reaches soon.
+fn soon() -> Bounds {
+    Bounds {
+        handshake: Duration::from_millis(400),
+        request: Duration::from_millis(400),
+        head: Duration::from_millis(400),
+        ..Bounds::default()
+    }
+}
+
 /// Starts an edge with a certificate of its own.
-async fn edge() -> Edge {
+async fn edge(bounds: Bounds) -> Edge {
     let folder = tempfile::tempdir().expect("a folder");
     let made = rcgen::generate_simple_self_signed(vec!["org-a.test".to_owned()]).expect("made");
     let settings = Tls {
@@ -107,10 +129,7 @@ async fn edge() -> Edge {
     let tls = tls_config(&settings).expect("a certificate");
     let any = "127.0.0.1:0".parse().expect("an address");
     let mut edge = HttpsEdge::bind(any, tls, documents()).expect("bound");
-    edge.timeouts = Timeouts {
-        request: Duration::from_millis(400),
-        head: Duration::from_millis(400),
-    };
+    edge.bounds = bounds;
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).expect("a root");
     let handle = Handle::new();
@@ -140,17 +159,17 @@ impl Edge {
         StreamOwned::new(tls, tcp)
     }
 
+    /// Sends bytes and reads all that is answered until the server ends the connection.
+    fn ask_bytes(&self, request: &[u8]) -> String {
+        let mut stream = self.connect();
+        // The server may end the connection before it has read everything.
+        let _ = stream.write_all(request).and_then(|()| stream.flush());
+        read_to_end(&mut stream)
+    }
+
     /// Sends a request's text and reads the answer to its end.
     fn ask_raw(&self, request: &str) -> Answer {
-        let mut stream = self.connect();
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut text = Vec::new();
-        let mut buffer = [0; 4096];
-        // What has come counts; a connection that is cut ends it as an orderly close does.
-        while let Ok(read @ 1..) = stream.read(&mut buffer) {
-            text.extend_from_slice(&buffer[..read]);
-        }
-        let text = String::from_utf8_lossy(&text).into_owned();
+        let text = self.ask_bytes(request.as_bytes());
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         Answer {
             status: head
@@ -169,9 +188,23 @@ impl Edge {
     }
 }
 
+/// All that comes; a connection that is cut ends it as an orderly close does.
+fn read_to_end(stream: &mut impl Read) -> String {
+    let mut read_so_far = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+        read_so_far.extend_from_slice(&buffer[..read]);
+    }
+    String::from_utf8_lossy(&read_so_far).into_owned()
+}
+
 /// Runs a blocking client against a fresh edge.
 async fn with_edge(client: impl FnOnce(&Edge) + Send + 'static) {
-    let edge = edge().await;
+    with_bounded_edge(soon(), client).await;
+}
+
+async fn with_bounded_edge(bounds: Bounds, client: impl FnOnce(&Edge) + Send + 'static) {
+    let edge = edge(bounds).await;
     let handle = edge.handle.clone();
     tokio::task::spawn_blocking(move || client(&edge))
         .await
@@ -205,36 +238,6 @@ async fn documents_are_what_their_readers_expect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_not_there_gets_the_same_answer() {
-    with_edge(|edge| {
-        let expected = edge.get("/u/nobody/did.json");
-        assert_eq!(expected.status, 404);
-        for path in [
-            "/u/mallory/did.json",
-            "/u/Alice/did.json",
-            "/u/..%2f..%2fetc/did.json",
-            "/u//did.json",
-            "/u/a%00b/did.json",
-            "/other",
-            "/",
-        ] {
-            let answer = edge.get(path);
-            let without_date = |head: &str| {
-                let lines = head.lines().filter(|line| !line.starts_with("date:"));
-                lines.map(str::to_owned).collect::<Vec<_>>()
-            };
-            assert_eq!(
-                without_date(&answer.head),
-                without_date(&expected.head),
-                "{path}"
-            );
-            assert_eq!(answer.body, expected.body, "{path}");
-        }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn every_answer_carries_the_security_headers() {
     with_edge(|edge| {
         for path in ["/.well-known/did.json", "/none", "/healthz"] {
@@ -249,48 +252,6 @@ async fn every_answer_carries_the_security_headers() {
             }
             assert!(!head.contains("server:"), "{head}");
         }
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn requests_that_can_be_read_two_ways_are_refused() {
-    with_edge(|edge| {
-        let close = "Connection: close\r\n\r\n";
-        for (name, request) in [
-            ("absolute form", "GET https://other.test/healthz HTTP/1.1\r\nHost: org-a.test\r\n"),
-            ("two hosts", "GET /healthz HTTP/1.1\r\nHost: org-a.test\r\nHost: org-b.test\r\n"),
-            ("no host", "GET /healthz HTTP/1.1\r\n"),
-            ("a body", "GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"),
-            ("two lengths", "GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 4\r\n"),
-            ("chunked", "GET /healthz HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"),
-            (
-                "both lengths",
-                "GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n",
-            ),
-        ] {
-            assert_eq!(edge.ask_raw(&format!("{request}{close}")).status, 400, "{name}");
-        }
-        let post = "POST /healthz HTTP/1.1\r\nHost: org-a.test\r\nContent-Length: 0\r\n";
-        assert_eq!(edge.ask_raw(&format!("{post}{close}")).status, 405);
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn large_and_slow_requests_end() {
-    with_edge(|edge| {
-        let long = "a".repeat(20_000);
-        let request = format!("GET /{long} HTTP/1.1\r\nHost: org-a.test\r\n\r\n");
-        let status = edge.ask_raw(&request).status;
-        assert!([0, 414, 431].contains(&status), "{status}");
-        let many = "X-A: 1\r\n".repeat(200);
-        let request = format!("GET / HTTP/1.1\r\nHost: org-a.test\r\n{many}\r\n");
-        assert_eq!(edge.ask_raw(&request).status, 431);
-        let begun = std::time::Instant::now();
-        assert_eq!(edge.get("/u/slow/did.json").status, 503);
-        edge.ask_raw("GET /healthz HTTP/1.1\r\nHost: ");
-        assert!(begun.elapsed() < Duration::from_secs(5));
     })
     .await;
 }

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use entente_homeserver_ops::read::group::may_claim;
 use entente_homeserver_ops::read::pull::pull;
 use entente_identity::ServerDid;
 use entente_protocol::call::{
     ClaimKeyPackage, ClaimedKeyPackage, PeerRequest, PeerResponse, Vouched,
 };
-use entente_protocol::fault::{Fault, FaultCode};
+use entente_protocol::fault::{Blame, Fault, FaultCode};
 
 use crate::hub::{self, Asker};
 use crate::pipeline::{Named, Pipeline, pipeline};
 use crate::quotas::{self, Quotas};
-use crate::server::{Server, explain};
+use crate::server::Server;
 use crate::workers::heads;
 
 /// Most calls of peers under way at once.
@@ -49,11 +50,8 @@ pub fn peer_pipeline(server: Arc<Server>, quotas: Arc<Quotas>) -> Pipeline<PeerC
         let quotas = Arc::clone(&quotas);
         async move {
             quotas.peer_call(&call.peer)?;
-            if let PeerRequest::ClaimKeyPackage(claim) = &call.request
-                && claim.request.home == *server.me()
-            {
-                let asker = quotas::Asker::Peer(call.peer.clone());
-                quotas.key_package(asker, &claim.request.account)?;
+            if let PeerRequest::ClaimKeyPackage(claim) = &call.request {
+                admit_claim((&server, &quotas), &call.peer, &claim.request).await?;
             }
             operate(&server, call.peer, call.request).await
         }
@@ -114,21 +112,38 @@ fn vouched<T>(peer: ServerDid, call: Vouched<T>) -> (Asker, T) {
     (asker, call.request)
 }
 
-/// A claim comes from a follower to the hub, or from a hub to the account's home.
+/// Judges what a claim does to others than its caller.
+async fn admit_claim(
+    (server, quotas): (&Server, &Quotas),
+    peer: &ServerDid,
+    request: &ClaimKeyPackage,
+) -> Result<(), Fault> {
+    let asker = quotas::Asker::Peer(peer.clone());
+    if request.home == *server.me() {
+        quotas.key_package(asker, &request.account)
+    } else {
+        quotas::admit_contact((server, quotas), &asker, &request.home).await
+    }
+}
+
+/// A claim comes from a follower to the hub, or from a hub to the account's home. Which of the two it is
+/// shows in who asks, not in whether there is such a room here: that is told to its members only.
 async fn claim(
     server: &Arc<Server>,
     asker: Asker,
     request: ClaimKeyPackage,
 ) -> Result<ClaimedKeyPackage, Fault> {
+    if request.home != *server.me() {
+        return hub::claim(server, asker, request).await;
+    }
     let mut read = server.read().await?;
-    let room = read.room(&request.room).await;
+    let member = may_claim(&mut *read, server.me(), &asker, request.room).await;
     drop(read);
-    let room = room.map_err(|fault| explain(&fault))?;
-    if room.is_some_and(|room| room.hub == *server.me()) {
-        hub::claim(server, asker, request).await
-    } else if request.home == *server.me() {
-        hub::claim_here(server, &request).await
-    } else {
-        Err(Fault::new(FaultCode::NotHub, FaultCode::NotHub.meaning()))
+    match member {
+        Ok(()) => hub::claim(server, asker, request).await,
+        Err(fault) if fault.code.blame() == Blame::Caller => {
+            hub::claim_here(server, asker.origin, &request).await
+        }
+        Err(fault) => Err(fault),
     }
 }

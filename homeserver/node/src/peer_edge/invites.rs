@@ -1,22 +1,21 @@
 //! Invitations of a peer beyond what is taken from it.
 //!
 //! A batch is one signed unit whose numbers have no gaps, and messages ride in it too: neither the batch
-//! nor the flow is refused because of invitations. Each that is too much keeps its number and is made
-//! out to nobody, so that it has no effect and takes no row.
+//! nor the flow is refused because of invitations. Each that is too much keeps its number and is
+//! replaced by an item without effect.
 
-use entente_groups::MessageId;
-use entente_homeserver_ops::Here;
-use entente_identity::{AccountDid, DeviceId};
-use entente_protocol::flow::InviteItem;
-use entente_protocol::relay::{Item, VerifiedBatch};
+use entente_groups::RoomId;
+use entente_protocol::entry::Seq;
+use entente_protocol::relay::{Item, VerifiedBatch, Watermark};
 
 use crate::quotas::Quotas;
 
 /// An invitation's first byte (see [`Item`]): what is not one is not read here.
 const INVITE: u8 = 4;
 
-/// Makes the invitations of a batch that are too many out to nobody.
-pub(super) fn drop_beyond(quotas: &Quotas, here: &Here, batch: &mut VerifiedBatch) {
+/// Takes the effect from the invitations of a batch that are too many.
+pub(super) fn drop_beyond(quotas: &Quotas, batch: &mut VerifiedBatch) {
+    let nothing = Item::Delivered(of_no_room()).to_bytes();
     let mut dropped = 0_u32;
     for bytes in &mut batch.items {
         if bytes.first() != Some(&INVITE) {
@@ -29,7 +28,7 @@ pub(super) fn drop_beyond(quotas: &Quotas, here: &Here, batch: &mut VerifiedBatc
             .invite_relayed(&batch.origin, &invite.account)
             .is_err()
         {
-            *bytes = Item::Invite(for_nobody(here)).to_bytes();
+            *bytes = nothing.clone();
             dropped += 1;
         }
     }
@@ -38,22 +37,19 @@ pub(super) fn drop_beyond(quotas: &Quotas, here: &Here, batch: &mut VerifiedBatc
     }
 }
 
-/// An invitation for the key of the server itself, which is nobody's account.
-fn for_nobody(here: &Here) -> InviteItem {
-    let nobody = AccountDid::new(here.key.public());
-    InviteItem {
-        account: nobody,
-        device: DeviceId([0; 16]),
-        inviter: nobody,
-        message_id: MessageId([0; 16]),
-        sealed: Vec::new().into(),
+/// An item without effect, cheaper to pass over than what it stands for.
+fn of_no_room() -> Watermark {
+    Watermark {
+        room: RoomId([0; 32]),
+        seq: Seq(0),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use entente_identity::SigningKey;
-    use entente_protocol::relay::Watermark;
+    use entente_groups::MessageId;
+    use entente_identity::{AccountDid, DeviceId, SigningKey};
+    use entente_protocol::flow::InviteItem;
 
     use super::*;
 
@@ -68,10 +64,7 @@ mod tests {
             sealed: Vec::new().into(),
         });
         assert_eq!(invite.to_bytes().first(), Some(&INVITE));
-        let other = Item::Delivered(Watermark {
-            room: entente_groups::RoomId([0; 32]),
-            seq: entente_protocol::entry::Seq(0),
-        });
+        let other = Item::Delivered(of_no_room());
         assert_ne!(other.to_bytes().first(), Some(&INVITE));
     }
 }

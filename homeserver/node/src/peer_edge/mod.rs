@@ -12,3 +12,6 @@ mod relay;
 
 pub use calls::peer_pipeline;
 pub use connection::{Newest, PeerEdge, serve};
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,7 @@ async fn take(
                 let mut verified = batch
                     .verify(&peer.server, server.me(), &peer.key)
                     .map_err(|fault| Fault::new(FaultCode::PeerMisbehaved, fault.to_string()))?;
-                invites::drop_beyond(quotas, &server.here, &mut verified);
+                invites::drop_beyond(quotas, &mut verified);
                 Reply::Later(server.writer.submit(Command::Receive(verified)).await?)
             }
             Err(fault) => Reply::Now(busy(&fault)),

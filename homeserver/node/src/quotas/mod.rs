@@ -20,6 +20,7 @@ use entente_protocol::fault::Fault;
 use entente_transport::AddressBlock;
 
 use crate::config::{Limits, Rate};
+use crate::server::{Server, explain};
 use crate::wakes::DeviceKey;
 
 pub use in_flight::UnderWay;
@@ -55,6 +56,7 @@ pub struct Quotas {
     invites_to_account: Throttle<AccountDid>,
     key_packages_for_asker: Throttle<(Asker, AccountDid)>,
     key_packages: Throttle<AccountDid>,
+    first_contacts: Throttle<Asker>,
     calls_per_peer: Throttle<ServerDid>,
     items_per_peer: Throttle<ServerDid>,
     item_bytes_per_peer: Throttle<ServerDid>,
@@ -99,6 +101,10 @@ impl Quotas {
             key_packages: Throttle::new(
                 limits.key_packages_of_account,
                 "KeyPackages of this account",
+            ),
+            first_contacts: Throttle::new(
+                limits.first_contacts_per_account,
+                "servers that are not known here",
             ),
             calls_per_peer: Throttle::new(limits.calls_per_peer, "calls of this server"),
             items_per_peer: Throttle::new(limits.items_per_peer, "items"),
@@ -194,6 +200,14 @@ impl Quotas {
         self.key_packages.admit(of)
     }
 
+    /// Somebody makes this server look for one with which it never dealt.
+    ///
+    /// # Errors
+    /// Too often.
+    pub fn first_contact(&self, asker: &Asker) -> Result<(), Fault> {
+        self.first_contacts.admit(asker)
+    }
+
     /// A server calls.
     ///
     /// # Errors
@@ -212,6 +226,27 @@ impl Quotas {
         self.items_per_peer.admit_many(peer, count)?;
         let bytes = items.iter().map(Vec::len).sum();
         self.item_bytes_per_peer.admit_many(peer, kibibytes(bytes))
+    }
+}
+
+/// Judges whether somebody may make this server deal with another one: always, if it has done so before.
+///
+/// # Errors
+/// Too many that are not known here, or the store does not answer.
+pub async fn admit_contact(
+    (server, quotas): (&Server, &Quotas),
+    asker: &Asker,
+    contact: &ServerDid,
+) -> Result<(), Fault> {
+    if contact == server.me() {
+        return Ok(());
+    }
+    let mut read = server.read().await?;
+    let known = read.peer(contact).await;
+    drop(read);
+    match known.map_err(|fault| explain(&fault))? {
+        Some(_) => Ok(()),
+        None => quotas.first_contact(asker),
     }
 }
 

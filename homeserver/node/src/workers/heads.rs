@@ -4,15 +4,16 @@
 //! Rooms whose logs grew are gathered for a moment; then each server that has members in them is shown
 //! the newest signed heads in one call, and answers with its own.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use entente_groups::RoomId;
 use entente_homeserver_ops::Command;
-use entente_homeserver_ops::read::heads::{self, Compared, HubKeys};
+use entente_homeserver_ops::read::heads::{self, Compared, HubKeys, UnsignedEnd};
 use entente_identity::ServerDid;
 use entente_protocol::call::{PeerRequest, PeerResponse};
+use entente_protocol::entry::Seq;
 use entente_protocol::equivocation::{Equivocation, HeadsReply, ShownHead};
 use entente_protocol::fault::Fault;
 use entente_protocol::limits::MAX_SHOWN_HEADS;
@@ -30,16 +31,69 @@ const AT_ONCE: usize = 8;
 
 /// Compares as logs grow.
 pub(super) async fn run(server: Arc<Server>) {
+    let mut unsigned = Unsigned::default();
+    let mut looks = tokio::time::interval(RETRY);
     loop {
-        let mut rooms = server.wakes.heads.take().await;
+        let mut rooms = tokio::select! {
+            rooms = server.wakes.heads.take() => rooms,
+            _ = looks.tick() => {
+                unsigned.look(&server).await;
+                continue;
+            }
+        };
         tokio::time::sleep(GATHER).await;
         if let Some(more) = server.wakes.heads.take_now() {
             rooms.extend(more);
         }
+        unsigned.note(&server, &rooms).await;
         if let Err(fault) = round(&server, rooms).await {
             tracing::warn!(code = %fault.code, reason = %fault.detail, "heads are not compared");
         }
     }
+}
+
+/// Ends of logs that their hubs have not signed, until it is sure that they do not: a hub that signs nothing
+/// can show everybody another history, and leaves no proof.
+#[derive(Default)]
+struct Unsigned {
+    /// Seen since the last look.
+    young: HashMap<RoomId, Seq>,
+    /// Seen before that.
+    old: HashMap<RoomId, Seq>,
+}
+
+impl Unsigned {
+    /// Notes those among rooms whose logs grew.
+    async fn note(&mut self, server: &Server, rooms: &HashSet<RoomId>) {
+        for room in rooms {
+            if self.young.contains_key(room) || self.old.contains_key(room) {
+                continue;
+            }
+            if let Some((_, end)) = unsigned_end(server, room).await {
+                self.young.insert(*room, end.last);
+            }
+        }
+    }
+
+    /// Names the hubs that have not signed since the look before.
+    async fn look(&mut self, server: &Server) {
+        let young = std::mem::take(&mut self.young);
+        for (room, seen) in std::mem::replace(&mut self.old, young) {
+            let Some((hub, end)) = unsigned_end(server, &room).await else {
+                continue;
+            };
+            if end.signed < seen {
+                let (end, signed) = (end.last.0, end.signed.0);
+                tracing::warn!(%room, %hub, end, signed, "the hub signs no heads");
+            }
+        }
+    }
+}
+
+async fn unsigned_end(server: &Server, room: &RoomId) -> Option<(ServerDid, UnsignedEnd)> {
+    let mut read = server.read().await.ok()?;
+    let end = heads::unsigned_end(&mut *read, server.me(), room).await;
+    end.ok().flatten()
 }
 
 async fn round(server: &Arc<Server>, rooms: HashSet<RoomId>) -> Result<(), Fault> {

@@ -1,7 +1,7 @@
 //! Changes of every variant, made from numbers that chance or a test chooses.
 
 use entente_groups::{Epoch, KeyPackageUse, Suite};
-use entente_homeserver_core::rows::{KeyPackageRow, ParkedRow, PendingRow};
+use entente_homeserver_core::rows::{Claimant, KeyPackageRow, ParkedRow, PendingRow};
 use entente_homeserver_core::{Change, Owed};
 use entente_identity::UnixMillis;
 use entente_protocol::entry::Seq;
@@ -109,7 +109,10 @@ fn key_package(a: u8, b: u8, expires: u64, n: u8) -> KeyPackageRow {
         } else {
             KeyPackageUse::Once
         },
-        claimed: (expires % 3 == 2).then(|| room(b)),
+        claimed: (expires % 3 == 2).then(|| Claimant {
+            room: room(b),
+            hub: server(a),
+        }),
         ..key_package_row(n, a, expires)
     }
 }

@@ -2,16 +2,19 @@
 
 use entente_groups::{KeyPackageUse, Suite};
 use entente_homeserver_core::Change;
-use entente_homeserver_core::rows::KeyPackageRow;
+use entente_homeserver_core::rows::{Claimant, KeyPackageRow};
 use entente_identity::UnixMillis;
 
-use super::sample::{account, claim_row, device, key_package_row, reference, room};
+use super::sample::{account, claim_row, device, key_package_row, reference, room, server};
 use super::{view, write};
 use crate::store::Store;
 
 fn claimed(row: KeyPackageRow, of: u8) -> KeyPackageRow {
     KeyPackageRow {
-        claimed: Some(room(of)),
+        claimed: Some(Claimant {
+            room: room(of),
+            hub: server(of),
+        }),
         ..row
     }
 }

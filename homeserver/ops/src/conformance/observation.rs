@@ -60,6 +60,7 @@ pub struct Observation {
     pending: Vec<Option<PendingRow>>,
     waiting: Vec<u32>,
     queues: Vec<Vec<QueuedRow>>,
+    invitations: Vec<Vec<(ServerDid, u32)>>,
     parked: Vec<Vec<ParkedRow>>,
     parked_counts: Vec<u64>,
 }
@@ -102,6 +103,7 @@ impl Observation {
             pending,
             waiting,
             queues,
+            invitations,
             parked,
             parked_counts,
         );
@@ -251,6 +253,10 @@ async fn queues(read: &mut dyn Read, seen: &mut Observation) -> Result<(), Store
     for n in 0..FEW {
         seen.parked_counts
             .push(read.parked_count(&server(n)).await?);
+        for d in 0..FEW {
+            seen.invitations
+                .push(read.waiting_invites(&account(n), &device(d)).await?);
+        }
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use entente_homeserver_core::Change;
 use entente_homeserver_core::rows::QueuedRow;
 
-use super::sample::{account, device, queued_row};
+use super::sample::{account, device, queued_row, server};
 use super::{ALL, refuse, view, write};
 use crate::store::Store;
 
@@ -37,6 +37,33 @@ pub(super) async fn a_queue_comes_in_order_after_a_number(store: &dyn Store) {
     check(store, (0, 0), u64::MAX, Vec::new()).await;
     check(store, (0, 1), 0, vec![queued_row(0, 1, 1, 4)]).await;
     check(store, (1, 1), 0, Vec::new()).await;
+}
+
+pub(super) async fn invitations_are_counted_by_who_handed_them_over(store: &dyn Store) {
+    let by = |number, n| QueuedRow {
+        invited_by: Some(server(n)),
+        ..queued_row(0, 0, number, 1)
+    };
+    put(
+        store,
+        [
+            by(1, 2),
+            by(2, 1),
+            queued_row(0, 0, 3, 0),
+            by(4, 2),
+            by(5, 2),
+        ],
+    )
+    .await;
+    put(store, [queued_row(0, 1, 1, 0)]).await;
+    let count = async |n| {
+        let mut read = view(store).await;
+        read.waiting_invites(&account(0), &device(n)).await
+    };
+    assert_eq!(count(0).await, Ok(vec![(server(1), 1), (server(2), 3)]));
+    assert_eq!(count(1).await, Ok(Vec::new()));
+    write(store, vec![drop(0, 0, 2)]).await;
+    assert_eq!(count(0).await, Ok(vec![(server(2), 2)]));
 }
 
 pub(super) async fn a_number_is_queued_once(store: &dyn Store) {

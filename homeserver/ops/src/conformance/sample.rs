@@ -249,6 +249,7 @@ pub(super) fn queued_row(of: u8, device_n: u8, number: u64, n: u8) -> QueuedRow 
         number,
         time: UnixMillis(40_000 + u64::from(n)),
         item: device_item(n),
+        invited_by: (n % 3 == 1).then(|| server(n / 3)),
     }
 }
 

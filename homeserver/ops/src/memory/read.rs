@@ -1,6 +1,6 @@
 //! What each read answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use async_trait::async_trait;
@@ -251,6 +251,22 @@ impl<T: Send> Read for View<T> {
         let rows = queue.flat_map(|queue| queue.range((Excluded(after), Unbounded)));
         let rows = rows.map(|(_, row)| (**row).clone());
         Ok(fill(page, rows, |row| encode(&row.item).len()))
+    }
+
+    async fn waiting_invites(
+        &mut self,
+        account: &AccountDid,
+        device: &DeviceId,
+    ) -> Result<Vec<(ServerDid, u32)>, StoreFault> {
+        let queue = self.rows.queues.get(&(*account, *device)).into_iter();
+        let mut waiting = BTreeMap::new();
+        for server in queue
+            .flatten()
+            .filter_map(|(_, row)| row.invited_by.clone())
+        {
+            *waiting.entry(server).or_default() += 1;
+        }
+        Ok(waiting.into_iter().collect())
     }
 
     async fn parked(&mut self, page: Page) -> Result<Vec<ParkedRow>, StoreFault> {

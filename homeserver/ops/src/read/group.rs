@@ -1,12 +1,12 @@
 //! A room's group at its hub: what members and invitees may see, and the checks before an ordering.
 
-use entente_groups::{Epoch, PublicRoom, RoomId};
+use entente_groups::{Epoch, GroupMessage, PublicRoom, RoomId, Ticket};
 use entente_homeserver_core::commit::{Asker, CheckedBundle, CurrentGroup};
 use entente_homeserver_core::group_rows::{self, GroupRows, rewind};
 use entente_homeserver_core::propose::CheckedProposal;
 use entente_homeserver_core::rows::{EpochRow, MemberRow, RoomRow};
 use entente_homeserver_core::{commit, group_info, key_packages, propose};
-use entente_identity::{ServerDid, UnixMillis, decode_exact};
+use entente_identity::{ServerDid, Signed, UnixMillis, decode_exact};
 use entente_protocol::call::{
     CommitRequest, GroupInfoReply, GroupInfoRequest, Ordered, Proposal, RoomAccess,
     TreeChunkRequest,
@@ -43,8 +43,18 @@ pub async fn check_commit(
     if let Some(ordered) = earlier.map_err(|fault| store_fault(&fault))? {
         return Ok(Checked::Before(ordered));
     }
-    let current = current(read, me, request.room).await?;
-    commit::check(&current, asker, request, now).map(|bundle| Checked::Now(Box::new(bundle)))
+    let member = member(read, asker, request.room).await?;
+    let ticket = match member {
+        Some(_) => None,
+        None => shown_ticket(&request),
+    };
+    let current = shown_to(
+        (&mut *read, me),
+        (asker, member.as_ref()),
+        request.room,
+        ticket.as_ref(),
+    );
+    commit::check(&current.await?, asker, request, now).map(|bundle| Checked::Now(Box::new(bundle)))
 }
 
 /// Checks a SelfRemove proposal that a device of `asker.origin` hands in.
@@ -63,8 +73,14 @@ pub async fn check_proposal(
     if let Some(ordered) = earlier.map_err(|fault| store_fault(&fault))? {
         return Ok(Checked::Before(ordered));
     }
-    known_member(read, asker, request.room).await?;
-    let current = current(read, me, request.room).await?;
+    let member = member(read, asker, request.room).await?;
+    let current = shown_to(
+        (&mut *read, me),
+        (asker, member.as_ref()),
+        request.room,
+        None,
+    )
+    .await?;
     propose::check(&current.group, (asker.account, asker.device), request)
         .map(|proposal| Checked::Now(Box::new(proposal)))
 }
@@ -80,8 +96,15 @@ pub async fn group_info(
     request: &GroupInfoRequest,
     now: UnixMillis,
 ) -> Result<GroupInfoReply, Fault> {
-    let member = admitted(read, asker, request.room, &request.access).await?;
-    let current = current(read, me, request.room).await?;
+    let member = member(read, asker, request.room).await?;
+    let ticket = ticket_of(&request.access);
+    let current = shown_to(
+        (&mut *read, me),
+        (asker, member.as_ref()),
+        request.room,
+        ticket,
+    )
+    .await?;
     let group = &current.group;
     group_info::may_see(
         group,
@@ -109,9 +132,16 @@ pub async fn tree_chunk(
     request: &TreeChunkRequest,
     now: UnixMillis,
 ) -> Result<Vec<u8>, Fault> {
-    let member = admitted(read, asker, request.room, &request.access).await?;
+    let member = member(read, asker, request.room).await?;
+    let ticket = ticket_of(&request.access);
     // Who may see it is judged by the group as it is now, not as it was then.
-    let now_in = current(read, me, request.room).await?;
+    let now_in = shown_to(
+        (&mut *read, me),
+        (asker, member.as_ref()),
+        request.room,
+        ticket,
+    )
+    .await?;
     group_info::may_see(
         &now_in.group,
         (asker.account, &asker.origin),
@@ -162,37 +192,61 @@ pub async fn may_claim(
     asker: &Asker,
     room: RoomId,
 ) -> Result<(), Fault> {
-    let member = known_member(read, asker, room).await?;
+    let member = member(read, asker, room).await?.ok_or_else(no_such_room)?;
     hub_of(read, me, room).await?;
     key_packages::may_claim(&asker.origin, Some(&member))
         .map_err(|code| Fault::new(code, code.meaning()))
 }
 
-/// The asker's time in a room, even if it has ended. Whoever never was in it gets the same answer as if
-/// the room did not exist.
-async fn known_member(
+/// The asker's time in a room, even if it has ended.
+async fn member(
     read: &mut dyn Read,
     asker: &Asker,
     room: RoomId,
-) -> Result<MemberRow, Fault> {
+) -> Result<Option<MemberRow>, Fault> {
     let member = read.member(&room, &asker.account, &asker.device).await;
     let member = member.map_err(|fault| store_fault(&fault))?;
-    member
-        .filter(|member| member.home == asker.origin)
-        .ok_or_else(no_such_room)
+    Ok(member.filter(|member| member.home == asker.origin))
 }
 
-/// The asker's time in a room, if it has one; a ticket may stand in for it.
-async fn admitted(
-    read: &mut dyn Read,
-    asker: &Asker,
+/// A room as its hub has it, for those who know that it exists: whoever is or was in it, and whoever was
+/// truly invited. All others get the answer that they would get if there was no such room.
+async fn shown_to(
+    (read, me): (&mut dyn Read, &ServerDid),
+    (asker, member): (&Asker, Option<&MemberRow>),
     room: RoomId,
-    access: &RoomAccess,
-) -> Result<Option<MemberRow>, Fault> {
-    match (known_member(read, asker, room).await, access) {
-        (Ok(member), _) => Ok(Some(member)),
-        (Err(fault), RoomAccess::Ticket(_)) if fault.code == FaultCode::NoSuchRoom => Ok(None),
-        (Err(fault), _) => Err(fault),
+    ticket: Option<&Signed<Ticket>>,
+) -> Result<CurrentGroup, Fault> {
+    if member.is_some() {
+        return current(read, me, room).await;
+    }
+    let ticket = ticket.ok_or_else(no_such_room)?;
+    let current = current(read, me, room).await.map_err(|fault| {
+        if fault.code == FaultCode::NotHub {
+            no_such_room()
+        } else {
+            fault
+        }
+    })?;
+    if current.group.was_invited(ticket, &asker.account) {
+        Ok(current)
+    } else {
+        Err(no_such_room())
+    }
+}
+
+fn ticket_of(access: &RoomAccess) -> Option<&Signed<Ticket>> {
+    match access {
+        RoomAccess::Ticket(ticket) => Some(ticket),
+        RoomAccess::Member => None,
+    }
+}
+
+/// The ticket by which a commit joins, not verified.
+fn shown_ticket(request: &CommitRequest) -> Option<Signed<Ticket>> {
+    match GroupMessage::parse(&request.bundle.commit).ok()? {
+        GroupMessage::Commit(message) => message.ticket,
+        GroupMessage::Application(_) | GroupMessage::Proposal(_) => None,
     }
 }
 

@@ -62,6 +62,34 @@ pub async fn to_show(
     Ok(shown)
 }
 
+/// How much of the end of a log its hub has not signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnsignedEnd {
+    /// The last entry.
+    pub last: Seq,
+    /// The last one that is signed as a head, 0 if none is.
+    pub signed: Seq,
+}
+
+/// The end of a room's log here, and the room's hub, if that is another server and has signed no head at or
+/// after it.
+///
+/// # Errors
+/// The store does not answer.
+pub async fn unsigned_end(
+    read: &mut dyn Read,
+    me: &ServerDid,
+    id: &RoomId,
+) -> Result<Option<(ServerDid, UnsignedEnd)>, StoreFault> {
+    let Some(room) = read.room(id).await?.filter(|room| room.hub != *me) else {
+        return Ok(None);
+    };
+    let signed = read.last_attested(id).await?;
+    let signed = signed.map_or(Seq(0), |head| head.header.seq);
+    let last = room.head.seq;
+    Ok((signed < last).then_some((room.hub, UnsignedEnd { last, signed })))
+}
+
 /// The hubs whose keys it takes to judge these heads, as the rooms here have them.
 ///
 /// # Errors

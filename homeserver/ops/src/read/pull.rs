@@ -10,7 +10,7 @@ use crate::execute::store_fault;
 use crate::store::{Page, Read, StoreFault};
 
 /// The entries that `peer` asks for, as far as it may have them: a page, in order. Only a server that
-/// has members in the room, or had them, gets entries, and only up to where its last member left.
+/// has members in the room gets entries, and only from where the first of them came in.
 ///
 /// # Errors
 /// The peer has no part in the room, its log is another history, or the store does not answer.
@@ -28,18 +28,16 @@ pub async fn pull(
     let of_peer = members.iter().filter(|member| member.home == *peer);
     let came_in = of_peer.map(|member| member.joined).min();
     let came_in = came_in.ok_or_else(no_room)?;
-    // Who has nothing yet gets the log from its first member on; who names an entry has it.
-    let after = match request.after.seq {
-        Seq(0) => Seq(came_in.0.saturating_sub(1)),
-        after => after,
-    };
+    // Nobody gets what is before its first member's time, whatever it knows of it.
+    let after = request.after.seq.max(Seq(came_in.0.saturating_sub(1)));
     if request.after.seq > Seq(0) {
         let page = Page {
             items: 1,
             bytes: usize::MAX,
         };
-        let before = Seq(after.0 - 1);
-        let known = read.entries(&request.room, before, after, page).await;
+        let named = request.after.seq;
+        let before = Seq(named.0 - 1);
+        let known = read.entries(&request.room, before, named, page).await;
         let known = known.map_err(failed)?;
         let same = known
             .first()

@@ -1,7 +1,8 @@
 //! A KeyPackage of an account here is given out.
 
-use entente_groups::{RoomId, Suite};
+use entente_groups::Suite;
 use entente_homeserver_core::key_packages::claim_here;
+use entente_homeserver_core::rows::Claimant;
 use entente_identity::AccountDid;
 
 use super::{Outcome, refuse};
@@ -10,14 +11,14 @@ use crate::work::Work;
 
 pub(crate) async fn run(
     work: &mut Work<'_>,
-    room: RoomId,
+    claimant: Claimant,
     account: AccountDid,
     suite: Suite,
 ) -> Outcome {
     let now = work.now;
     let tx = work.tx().await?;
     let claimable = tx.claimable(&account, suite, now).await?;
-    match claim_here(claimable, room) {
+    match claim_here(claimable, claimant) {
         Ok(decision) => Ok(Ok(Answer::Claimed(work.record(decision).await?))),
         Err(code) => refuse(code),
     }

@@ -13,11 +13,13 @@ pub(crate) async fn run(
     inviter: AccountDid,
     request: SealedInvite,
 ) -> Outcome {
-    let devices = if request.home == work.here.me {
-        work.tx().await?.devices(&request.account).await?
-    } else {
-        Vec::new()
-    };
+    let mut devices = Vec::new();
+    if request.home == work.here.me {
+        for row in work.tx().await?.devices(&request.account).await? {
+            let waiting = work.waiting_invites((row.account, row.device)).await?;
+            devices.push((row, waiting));
+        }
+    }
     match invite(&work.here.me, inviter, &request, &devices) {
         Ok(decision) => {
             work.record(decision).await?;

@@ -1,6 +1,8 @@
 //! A peer's batch: each new item has its effect, is parked, or is dropped; then the cursor moves, in
 //! the same transaction.
 
+use std::collections::BTreeMap;
+
 use entente_federation::inbox::{InStream, Intake};
 use entente_homeserver_core::equivocation::Standing;
 use entente_homeserver_core::receive::{self, KnownRoom, Received};
@@ -212,8 +214,13 @@ async fn take_other(
             receive::welcome(from, package.as_ref(), item)
         }
         Item::Invite(item) => {
-            let device = work.device((item.account, item.device)).await?;
-            receive::invite(device.as_ref(), item)
+            let key = (item.account, item.device);
+            let device = work.device(key).await?;
+            let waiting = match device {
+                Some(_) => work.waiting_invites(key).await?,
+                None => BTreeMap::new(),
+            };
+            receive::invite(from, device.as_ref(), &waiting, item)
         }
         Item::Refusal(item) => {
             let pending = work.pending(item.room, item.message_id).await?;

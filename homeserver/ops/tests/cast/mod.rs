@@ -3,7 +3,7 @@
 use entente_groups::{CommitBundle, JoinOffer, Member, PublicRoom, RoomId, Suite, Ticket};
 use entente_homeserver_core::commit::Asker;
 use entente_homeserver_core::group_rows;
-use entente_homeserver_core::rows::{QueuedRow, RoomRow};
+use entente_homeserver_core::rows::{Claimant, QueuedRow, RoomRow};
 use entente_homeserver_ops::read::group::{Checked, check_commit};
 use entente_homeserver_ops::read::sync;
 use entente_homeserver_ops::{Answer, Command, Page, Store};
@@ -132,7 +132,10 @@ pub fn claim(
     (0..count)
         .map(|_| {
             let claim = Command::Claim {
-                room,
+                claimant: Claimant {
+                    room,
+                    hub: server("org-a"),
+                },
                 account: person.account,
                 suite: Suite::Classical,
             };
@@ -195,18 +198,24 @@ impl Stream {
 
     /// Hands an item over; it is taken whatever it says, so that the stream goes on.
     pub fn hand(&mut self, world: &mut World, item: &Item) {
+        self.hand_all(world, std::slice::from_ref(item));
+    }
+
+    /// Hands a batch over.
+    pub fn hand_all(&mut self, world: &mut World, items: &[Item]) {
         let origin = &world.servers[&self.from];
         let signer = ("fed-test", &origin.here.key, world.now);
         let numbers = (Self::EPOCH, self.next);
-        let batch = Batch::sign(&self.from, &self.to, numbers, vec![item.to_bytes()], signer);
+        let bytes = items.iter().map(Item::to_bytes).collect();
+        let batch = Batch::sign(&self.from, &self.to, numbers, bytes, signer);
         let key = origin.here.key.public();
         let batch = batch.verify(&self.from, &self.to, &key).expect("as signed");
         let answer = world.run(&self.to, Command::Receive(batch));
         let Ok(Answer::Received(RelayReply::Ack { up_to, .. })) = answer else {
             panic!("not taken: {answer:?}");
         };
-        assert_eq!(up_to, self.next);
-        self.next += 1;
+        self.next += items.len() as u64;
+        assert_eq!(up_to, self.next - 1);
     }
 }
 

@@ -67,25 +67,26 @@ pub fn server(name: &str) -> ServerDid {
 
 impl World {
     pub fn new(names: &[&str]) -> Self {
-        let mut rng = StdRng::seed_from_u64(1);
-        let servers = names
-            .iter()
-            .map(|name| {
-                let here = Here {
-                    me: server(name),
-                    key_id: "fed-test".to_owned(),
-                    key: SigningKey::generate(&mut rng),
-                    registration: RegistrationPolicy::Open,
-                };
-                let store = MemoryStore::default();
-                (server(name), Server { store, here })
-            })
-            .collect();
-        Self {
-            servers,
+        let mut world = Self {
+            servers: BTreeMap::new(),
             now: UnixMillis(1_800_000_000_000),
-            rng,
+            rng: StdRng::seed_from_u64(1),
+        };
+        for name in names {
+            world.add_server(name);
         }
+        world
+    }
+
+    pub fn add_server(&mut self, name: &str) {
+        let here = Here {
+            me: server(name),
+            key_id: "fed-test".to_owned(),
+            key: SigningKey::generate(&mut self.rng),
+            registration: RegistrationPolicy::Open,
+        };
+        let store = MemoryStore::default();
+        self.servers.insert(server(name), Server { store, here });
     }
 
     pub fn run(&mut self, at: &ServerDid, command: Command) -> Result<Answer, Fault> {

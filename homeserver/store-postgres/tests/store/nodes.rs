@@ -10,7 +10,7 @@ use entente_groups::{
 };
 use entente_homeserver_core::Change;
 use entente_homeserver_core::register::RegistrationPolicy;
-use entente_homeserver_core::rows::{KeyPackageRow, MemberRow, RoomRow};
+use entente_homeserver_core::rows::{Claimant, KeyPackageRow, MemberRow, RoomRow};
 use entente_homeserver_core::submit::Submitted;
 use entente_homeserver_ops::{Answer, Command, Here, Page, Store, execute};
 use entente_homeserver_store_postgres::PostgresStore;
@@ -288,7 +288,10 @@ fn a_key_package_is_given_out_once() {
     let claimed = together(&nodes, |node, store| {
         let claims = (0..PACKAGES / 2).map(|_| {
             let claim = Command::Claim {
-                room: room(node),
+                claimant: Claimant {
+                    room: room(node),
+                    hub: server("org-b"),
+                },
                 account,
                 suite: Suite::Classical,
             };

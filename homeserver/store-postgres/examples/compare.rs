@@ -1,6 +1,6 @@
 //! How fast a hub's database takes messages: SQLite beside Postgres, in one run on one machine.
 //!
-//! `cargo run --release -p entente-homeserver-store-postgres --example throughput -- [messages] [batch]
+//! `cargo run --release -p entente-homeserver-store-postgres --example compare -- [messages] [batch]
 //! [rooms]`
 //!
 //! What a hub with one follower does, without anything but the store: batches of messages of 512

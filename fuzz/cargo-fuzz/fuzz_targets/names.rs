@@ -1,0 +1,5 @@
+//! See `names` in `entente_fuzz::TARGETS`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    entente_fuzz::run("names", data);
+});

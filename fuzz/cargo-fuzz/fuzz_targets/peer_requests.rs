@@ -1,0 +1,5 @@
+//! See `peer_requests` in `entente_fuzz::TARGETS`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    entente_fuzz::run("peer_requests", data);
+});

@@ -1,0 +1,5 @@
+//! The edge over real connections, as other servers meet it.
+
+mod greeting;
+mod peer;
+mod quotas;

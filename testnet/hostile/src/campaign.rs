@@ -1,0 +1,280 @@
+//! A campaign: attacks one after the other on servers that honest people use, and a verdict on each.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rand::RngCore;
+use rand::rngs::OsRng;
+use serde::Serialize;
+use testnet::narrator::Narrator;
+use testnet::network::{Binaries, BuildChoice};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::arena::{Arena, REAL};
+use crate::args::{Cli, Command, Run};
+use crate::attack::{Attack, Needs, all, named};
+use crate::dice::Dice;
+use crate::health::{GROWTH_LIMIT_KIB, Memory};
+use crate::honest::{Honest, Latency};
+
+/// How long honest messages are timed before an attack, and at least during it.
+const WATCH: Duration = Duration::from_secs(3);
+/// How often an attack is begun in that time: what it floods with is its own affair, and so many logins as a
+/// faster repetition would take are not what it is about.
+const ROUNDS: u32 = 40;
+/// By how much the attacking threads step back behind servers and honest people.
+const NICE: i32 = 10;
+
+/// What a campaign came to.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// From what chance was drawn.
+    pub seed: u64,
+    /// Whether every attack was withstood.
+    pub passed: bool,
+    /// Attacks that were left out.
+    pub left_out: Vec<&'static str>,
+    /// Each attack.
+    pub attacks: Vec<Verdict>,
+}
+
+/// What one attack came to.
+#[derive(Debug, Serialize)]
+pub struct Verdict {
+    /// The attack.
+    pub attack: &'static str,
+    /// Whether the servers withstood it.
+    pub passed: bool,
+    /// What they did wrong.
+    pub faults: Vec<String>,
+    /// How often it was run.
+    pub rounds: u64,
+    /// How long it was run, in seconds.
+    pub seconds: f64,
+    /// What honest people noticed before.
+    pub before: Latency,
+    /// What honest people noticed meanwhile.
+    pub during: Latency,
+    /// The servers' memory.
+    pub servers: Vec<ServerMemory>,
+}
+
+/// One server's memory, in KiB.
+#[derive(Debug, Serialize)]
+pub struct ServerMemory {
+    /// The organization.
+    pub domain: String,
+    /// Resident before the attack.
+    pub before_kib: u64,
+    /// Resident after it.
+    pub after_kib: u64,
+    /// The most that ever was.
+    pub peak_kib: u64,
+    /// By how much it grew at most.
+    pub grown_kib: u64,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// The network does not come about, or an attack is unknown.
+pub async fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Some(Command::Run(options)) => campaign(&options).await,
+        None => {
+            list();
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn list() {
+    let narrator = Narrator::new(false);
+    for attack in all() {
+        narrator.act(attack.name);
+        narrator.line(attack.what);
+        narrator.line(&format!("→ {}", attack.expects));
+    }
+}
+
+async fn campaign(options: &Run) -> Result<ExitCode> {
+    let narrator = Narrator::new(options.json);
+    let seed = options.seed.unwrap_or_else(|| OsRng.next_u64());
+    narrator.line(&format!("seed {seed}"));
+    let (chosen, left_out) = chosen(options, seed)?;
+    let arena = open(options, seed).await?;
+    let people = [(&arena.a, "ann"), (&arena.b, "ben")].map(|(door, name)| {
+        let handle = format!("{}@{}", arena.fresh(name), door.did.domain());
+        handle.parse().map(|handle| (door.clone(), handle))
+    });
+    let [ann, ben] = people;
+    let mut honest = Honest::begin([ann?, ben?], seed)?;
+    honest.ready().await?;
+    // Servers and honest people run already: only what attacks steps back.
+    rustix::process::nice(NICE).context("cannot step back")?;
+    let mut attacks = Vec::new();
+    for (round, attack) in (0..).zip(chosen) {
+        let chance = Chance {
+            seed,
+            round: if options.random.is_some() { round } else { 0 },
+        };
+        let verdict = judge(&arena, attack, chance, &mut honest).await?;
+        tell(narrator, &verdict);
+        attacks.push(verdict);
+    }
+    let ended = honest.end();
+    let report = Report {
+        seed,
+        passed: ended.is_ok() && attacks.iter().all(|verdict| verdict.passed),
+        left_out,
+        attacks,
+    };
+    Narrator::Json.result(&report, "");
+    ended?;
+    Ok(if report.passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The attacks to run, and those that are left out.
+fn chosen(options: &Run, seed: u64) -> Result<(Vec<Attack>, Vec<&'static str>)> {
+    let fits = |attack: &Attack| options.network.is_none() || attack.needs == Needs::Devices;
+    let wanted = if let Some(count) = options.random {
+        let mut dice = Dice::of(seed, "campaign");
+        let attacks: Vec<Attack> = all().into_iter().filter(fits).collect();
+        (0..count)
+            .map(|_| attacks[dice.below(attacks.len())])
+            .collect()
+    } else if options.all {
+        all()
+    } else {
+        let found = options.attacks.iter().map(|name| {
+            named(name).with_context(|| format!("no attack `{name}`; --list shows them"))
+        });
+        found.collect::<Result<Vec<_>>>()?
+    };
+    if wanted.is_empty() {
+        bail!("name attacks, or use --all or --random");
+    }
+    let (run, left_out): (Vec<Attack>, Vec<Attack>) = wanted.into_iter().partition(fits);
+    Ok((run, left_out.iter().map(|attack| attack.name).collect()))
+}
+
+async fn open(options: &Run, seed: u64) -> Result<Arena> {
+    if let Some(network) = &options.network {
+        return Arena::visit(network, seed).await;
+    }
+    let choice = if options.no_build {
+        BuildChoice::TakeAsIs
+    } else {
+        BuildChoice::Build
+    };
+    Arena::open(Binaries::find(choice).await?, seed).await
+}
+
+/// From what an attack's chance is drawn.
+#[derive(Clone, Copy)]
+struct Chance {
+    seed: u64,
+    round: u64,
+}
+
+async fn judge(
+    arena: &Arena,
+    attack: Attack,
+    chance: Chance,
+    honest: &mut Honest,
+) -> Result<Verdict> {
+    let begun = Instant::now();
+    sleep(WATCH).await;
+    let before = honest.since(begun).await?;
+    for index in 0..REAL {
+        Memory::reset_peak(arena.pid(index).await?);
+    }
+    let memory_before = arena.memory().await?;
+    let begun = Instant::now();
+    let mut faults = Vec::new();
+    let mut rounds = 0;
+    while faults.is_empty() && (rounds == 0 || begun.elapsed() < WATCH) {
+        // One seed for each time it is run: the first round of the first attack is that of tests.
+        let seed = chance
+            .seed
+            .wrapping_add(chance.round << 32)
+            .wrapping_add(rounds);
+        if let Err(error) = (attack.run)(arena, Dice::of(seed, attack.name)).await {
+            faults.push(format!("{error:#}"));
+        }
+        rounds += 1;
+        sleep_until(begun + WATCH * u32::try_from(rounds).unwrap_or(ROUNDS) / ROUNDS).await;
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let during = honest.since(begun).await?;
+    if let Err(error) = arena.check_servers().await {
+        faults.push(format!("{error:#}"));
+    }
+    if during.is_worse_than(&before) {
+        faults.push(format!("honest people notice: {during:?} after {before:?}"));
+    }
+    let servers = servers(arena, memory_before).await?;
+    for server in servers.iter().filter(|s| s.grown_kib >= GROWTH_LIMIT_KIB) {
+        faults.push(format!(
+            "{} grew by {} KiB",
+            server.domain, server.grown_kib
+        ));
+    }
+    Ok(Verdict {
+        attack: attack.name,
+        passed: faults.is_empty(),
+        faults,
+        rounds,
+        seconds,
+        before,
+        during,
+        servers,
+    })
+}
+
+async fn servers(arena: &Arena, before: [Memory; REAL]) -> Result<Vec<ServerMemory>> {
+    let after = arena.memory().await?;
+    let pairs = before.into_iter().zip(after).enumerate();
+    let servers = pairs.map(|(index, (before, after))| ServerMemory {
+        domain: arena.domain(index).to_string(),
+        before_kib: before.resident_kib,
+        after_kib: after.resident_kib,
+        peak_kib: after.peak_kib,
+        grown_kib: after.growth_kib(before),
+    });
+    Ok(servers.collect())
+}
+
+fn tell(narrator: Narrator, verdict: &Verdict) {
+    let mark = if verdict.passed {
+        "withstood"
+    } else {
+        "FAILED"
+    };
+    narrator.act(&format!("{} {mark}", verdict.attack));
+    let (before, during) = (&verdict.before, &verdict.during);
+    narrator.line(&format!(
+        "{} rounds in {:.1} s; honest p50 {:.1} → {:.1} ms, p99 {:.1} → {:.1} ms ({} messages)",
+        verdict.rounds,
+        verdict.seconds,
+        before.p50_ms,
+        during.p50_ms,
+        before.p99_ms,
+        during.p99_ms,
+        during.messages
+    ));
+    for server in &verdict.servers {
+        narrator.line(&format!(
+            "{}: {} → {} KiB, peak {} KiB",
+            server.domain, server.before_kib, server.after_kib, server.peak_kib
+        ));
+    }
+    for fault in &verdict.faults {
+        narrator.line(&format!("fault: {fault}"));
+    }
+}
