@@ -69,7 +69,9 @@ pub async fn run(options: &Options, what: &Images) -> Result<ExitCode> {
     };
     let mut images = Vec::new();
     let began = Instant::now();
+    let before = id_of(HOMESERVER_IMAGE).await;
     homeserver::make(options.build_choice(), form, narrator).await?;
+    forget(before, HOMESERVER_IMAGE).await;
     images.push(Made::now(HOMESERVER_IMAGE, began).await?);
     let mut stand_ins = vec![StandIn::Postgres];
     if what.prometheus {
@@ -79,7 +81,9 @@ pub async fn run(options: &Options, what: &Images) -> Result<ExitCode> {
         let (image, began) = (stand_in.image(), Instant::now());
         let made = what.again || !is_there(image).await;
         if made {
+            let before = id_of(image).await;
             packages::make(stand_in, narrator).await?;
+            forget(before, image).await;
         }
         let now = Made::now(image, began).await?;
         images.push(Made { made, ..now });
@@ -98,6 +102,22 @@ pub async fn is_there(image: &str) -> bool {
     done(docker().args(["image", "inspect", image]))
         .await
         .is_ok()
+}
+
+async fn id_of(image: &str) -> Option<String> {
+    let mut inspect = docker();
+    inspect.args(["image", "inspect", "--format", "{{.Id}}", image]);
+    let id = text(&mut inspect).await.ok()?;
+    Some(id.trim().to_owned())
+}
+
+/// Removes the image whose name another one has now. One that is in use stays, without a name.
+async fn forget(before: Option<String>, image: &str) {
+    if let Some(before) = before
+        && id_of(image).await.is_some_and(|now| now != before)
+    {
+        let _in_use: Result<()> = done(docker().args(["image", "rm", &before])).await;
+    }
 }
 
 /// Where an image of the homeserver's holds the library that shows it another time, if it does.
