@@ -356,7 +356,10 @@ async fn init(compose: &ComposePlan, server: &ServerPlan) -> Result<()> {
         .arg(&compose.homeserver_image)
         .args(["init", "--domain", &server.domain, "--data-dir", DATA]);
     let made = done(&mut command).await;
-    made.with_context(|| format!("{} cannot make its keys", server.domain))
+    made.with_context(|| {
+        let domain = &server.domain;
+        format!("{domain} cannot make its keys; begin anew with `testnet compose reset`")
+    })
 }
 
 fn compose_file() -> Result<PathBuf> {

@@ -20,7 +20,7 @@ const MAX_MESSAGES: usize = 100_000;
 /// Longest pause, and longest time over which messages are spread, in seconds.
 const MAX_SECONDS: f64 = 3600.0;
 /// Furthest that a clock is put off, in seconds.
-const MAX_CLOCK_SECONDS: i64 = 7 * 24 * 3600;
+const MAX_CLOCK_SECONDS: u64 = 7 * 24 * 3600;
 
 /// A scene.
 #[derive(Clone, Debug)]
@@ -358,30 +358,38 @@ impl State {
                 Some(_) => Ok(()),
                 None => Err(format!("{server} is not cut off")),
             },
-            Act::Apart { server } => match people.contains_key(server) {
-                true if self.down.contains_key(server) || self.cut.contains_key(server) => Ok(()),
-                true => Err(format!(
-                    "nothing separates {server} here: it neither is down nor cut off"
-                )),
-                false => Err(format!("the scene has nobody of `{server}`")),
-            },
-            Act::KillNode { server, node } => {
-                self.must_run(server)?;
-                if !(1..=2).contains(node) {
-                    return Err(format!("{server} has the nodes 1 and 2"));
-                }
-                match self.halved.insert(server.clone()) {
-                    true => Ok(()),
-                    false => Err(format!("{server} has no second node left")),
-                }
-            }
+            Act::Apart { server } => self.apart(server, people),
+            Act::KillNode { server, node } => self.kill_node(server, *node),
             Act::Clock { server, seconds } => {
                 self.must_run(server)?;
-                if seconds.abs() > MAX_CLOCK_SECONDS {
-                    return Err(format!("a clock is off by at most {MAX_CLOCK_SECONDS} s"));
+                match seconds.unsigned_abs() <= MAX_CLOCK_SECONDS {
+                    true => Ok(()),
+                    false => Err(format!("a clock is off by at most {MAX_CLOCK_SECONDS} s")),
                 }
-                Ok(())
             }
+        }
+    }
+
+    fn apart(&self, server: &str, people: &BTreeMap<String, usize>) -> Result<(), String> {
+        if !people.contains_key(server) {
+            return Err(format!("the scene has nobody of `{server}`"));
+        }
+        if self.down.contains_key(server) || self.cut.contains_key(server) {
+            return Ok(());
+        }
+        Err(format!(
+            "nothing separates {server} here: it neither is down nor cut off"
+        ))
+    }
+
+    fn kill_node(&mut self, server: &str, node: u32) -> Result<(), String> {
+        self.must_run(server)?;
+        if !(1..=2).contains(&node) {
+            return Err(format!("{server} has the nodes 1 and 2"));
+        }
+        match self.halved.insert(server.to_owned()) {
+            true => Ok(()),
+            false => Err(format!("{server} has no second node left")),
         }
     }
 
