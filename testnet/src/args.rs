@@ -5,6 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::compose::StoreChoice;
+
+/// In what the servers of a network in containers keep what they hold, when nobody says.
+const DEFAULT_COMPOSE_STORE: StoreChoice = StoreChoice::Postgres;
+
 /// Local networks of real homeservers, and plays on them.
 #[derive(Debug, Parser)]
 #[command(name = "testnet", version, about, max_term_width = 100)]
@@ -52,6 +57,13 @@ pub enum Command {
     /// Measure what something costs
     #[command(subcommand)]
     Measure(Measure),
+    /// Make the images of a network in containers, without any registry
+    Images(Images),
+    /// A network in containers: three organizations with a database each
+    #[command(subcommand)]
+    Compose(Compose),
+    /// Play scenes: what has to hold when things go wrong
+    Scene(Scene),
 }
 
 /// Brings a network up.
@@ -142,6 +154,90 @@ pub struct MeasureRoom {
     /// Leave the network's folder when all is over
     #[arg(long)]
     pub keep: bool,
+}
+
+/// Makes images.
+#[derive(Debug, Args)]
+pub struct Images {
+    /// The homeserver as cargo built it beside this program, with its shared libraries, instead of
+    /// one that is optimized and linked statically
+    #[arg(long)]
+    pub quick: bool,
+    /// A stand-in for Prometheus too
+    #[arg(long)]
+    pub prometheus: bool,
+    /// Make stand-ins anew that are there already
+    #[arg(long)]
+    pub again: bool,
+}
+
+/// A network in containers.
+#[derive(Debug, Subcommand)]
+pub enum Compose {
+    /// Start it, make it first if there is none, and wait until it is healthy
+    Up(ComposeUp),
+    /// Stop it; `up` starts it again with all that it held
+    Down,
+    /// Remove it with everything in it
+    Reset,
+    /// Show what its containers print
+    Logs(ComposeLogs),
+}
+
+/// Starts a network in containers.
+#[derive(Debug, Args)]
+pub struct ComposeUp {
+    /// In what the servers of a new network keep what they hold
+    #[arg(long, value_enum, default_value_t = DEFAULT_COMPOSE_STORE)]
+    pub store: StoreChoice,
+    /// Who is registered, such as alice@org-a.test,bob [default: one person on each server]
+    #[arg(long, value_name = "PEOPLE", value_delimiter = ',')]
+    pub seed_people: Option<Vec<String>>,
+    /// Start Prometheus beside it
+    #[arg(long)]
+    pub prometheus: bool,
+}
+
+/// Shows what containers print.
+#[derive(Debug, Args)]
+pub struct ComposeLogs {
+    /// Of which service [default: all]
+    pub service: Option<String>,
+    /// Go on until Ctrl-C
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
+/// Plays scenes.
+#[derive(Debug, Args)]
+pub struct Scene {
+    /// Which ones: names of files in testnet/scenes, or paths of others
+    #[arg(required_unless_present_any = ["all", "list"], conflicts_with = "all")]
+    pub names: Vec<String>,
+    /// All that are in testnet/scenes
+    #[arg(long)]
+    pub all: bool,
+    /// Show which there are, and play none
+    #[arg(long)]
+    pub list: bool,
+    /// Where they are played
+    #[arg(long, value_enum, default_value_t = On::Local)]
+    pub on: On,
+    /// In what the servers keep what they hold
+    #[arg(long, value_enum, default_value_t = StoreChoice::Sqlite)]
+    pub store: StoreChoice,
+    /// Leave the networks of scenes that failed
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Where scenes are played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum On {
+    /// Processes on this machine.
+    Local,
+    /// Containers.
+    Compose,
 }
 
 /// A room's encryption.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use testnet::args::{Cli, Command};
+use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -17,15 +18,20 @@ fn main() -> ExitCode {
     runtime.block_on(run(cli))
 }
 
-/// Plays end at once on Ctrl-C: dropping a network kills its servers. `up` ends politely by itself.
+/// Plays end at once on Ctrl-C or when asked to: dropping a network kills its servers. `up` ends politely by itself.
 async fn run(cli: Cli) -> ExitCode {
     let ends_politely = matches!(cli.command, Command::Up(_));
     let interrupted = async {
         if ends_politely {
             std::future::pending::<()>().await;
         }
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            Ok(()) = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+            else => std::future::pending().await,
         }
     };
     let end = tokio::select! {

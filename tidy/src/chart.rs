@@ -204,6 +204,7 @@ pub const ROOMS: &[Room] = &[
             SDK,
             TRANSPORT,
             DISCOVERY,
+            TESTNET_POSTGRES,
         ],
     },
     Room {

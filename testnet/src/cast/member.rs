@@ -13,8 +13,8 @@ use entente_sdk::{
 };
 use tokio::time::{Instant, sleep};
 
+use crate::network::Folder;
 use crate::network::folder::{private_file, private_folder};
-use crate::network::{Folder, Network};
 
 /// How long one step of a person may take, through any number of restarts of servers.
 const STEP_LIMIT: Duration = Duration::from_secs(180);
@@ -37,8 +37,7 @@ impl Member {
     ///
     /// # Errors
     /// When the homeserver refuses or cannot be reached.
-    pub async fn register(network: &Network, handle: &Handle) -> Result<Self> {
-        let folder = network.folder();
+    pub async fn register(folder: &Folder, handle: &Handle) -> Result<Self> {
         let profile = profile_of(folder, handle);
         private_folder(&profile)?;
         let options = RegisterOptions {

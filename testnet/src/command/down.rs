@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// Stops the network, wherever it was started.
 pub async fn run(options: &Options, narrator: Narrator) -> Result<()> {
     let folder = options.folder()?;
-    let plan = Plan::load(&folder)?;
+    let plan = Plan::load(&folder)?.of_processes(&folder)?;
     if let Some(pid) = supervisor(&plan) {
         terminate(pid)?;
     }
@@ -47,7 +47,7 @@ pub async fn run(options: &Options, narrator: Narrator) -> Result<()> {
 /// Removes a network that does not run.
 pub fn reset(options: &Options, narrator: Narrator) -> Result<()> {
     let folder = options.folder()?;
-    let plan = Plan::load(&folder)?;
+    let plan = Plan::load(&folder)?.of_processes(&folder)?;
     let runs = PortClaim::again(plan.first_port).is_err() || supervisor(&plan).is_some();
     if runs || plan.servers.iter().any(|server| server.pid.is_some()) {
         bail!("the network runs or was left running; stop it first: `testnet down`");

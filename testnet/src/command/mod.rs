@@ -1,7 +1,9 @@
 //! What each command does. To add a play: a folder for it, a variant in [`crate::args`], an arm here.
 
 mod as_person;
+mod compose;
 mod down;
+mod scenes;
 mod status;
 mod up;
 
@@ -12,6 +14,7 @@ use anyhow::Result;
 
 use crate::args::{Cli, Command, Measure, Options};
 use crate::demo;
+use crate::images;
 use crate::narrator::Narrator;
 use crate::network::{BuildChoice, Folder};
 use crate::verdict::Verdict;
@@ -40,6 +43,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
             .await
             .map(|v| judged(narrator, &v)),
         Command::Measure(Measure::Room(what)) => measure::run(&options, what).await.map(done),
+        Command::Images(what) => images::run(&options, what).await,
+        Command::Compose(what) => compose::run(&options, what).await,
+        Command::Scene(what) => scenes::run(&options, what).await,
     }
 }
 

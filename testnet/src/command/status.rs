@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::args::Options;
+use crate::compose::containers::{ContainerState, Containers};
 use crate::narrator::Narrator;
 use crate::network::Plan;
 use crate::network::ready::{Readiness, readiness};
@@ -32,6 +33,9 @@ struct ServerStatus {
 pub async fn run(options: &Options) -> Result<ExitCode> {
     let folder = options.folder()?;
     let plan = Plan::load(&folder)?;
+    if let Some(compose) = &plan.compose {
+        return containers(options, &compose.project).await;
+    }
     let mut servers = Vec::new();
     for server in &plan.servers {
         let state = match readiness(server.admin()).await {
@@ -55,6 +59,20 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
         people: plan.people,
     };
     Narrator::new(options.json).result(&status, &text(&status));
+    Ok(ExitCode::from(u8::from(!all_ready)))
+}
+
+/// A network in containers: how each of them is.
+async fn containers(options: &Options, project: &str) -> Result<ExitCode> {
+    let states = Containers::of(project).states().await?;
+    let all_ready = !states.is_empty() && states.iter().all(ContainerState::is_ready);
+    let mut lines = vec![format!("network in containers, project {project}")];
+    lines.extend(states.iter().map(ToString::to_string));
+    if states.is_empty() {
+        lines.push("no container; `testnet compose up` starts it".to_owned());
+    }
+    let status = serde_json::json!({ "project": project, "containers": states });
+    Narrator::new(options.json).result(&status, &lines.join("\n"));
     Ok(ExitCode::from(u8::from(!all_ready)))
 }
 

@@ -225,7 +225,7 @@ async fn register(stage: &Stage, count: usize) -> Result<Vec<Member>> {
     for number in 0..count {
         let server = &network.plan().servers[number % network.plan().servers.len()];
         let handle: Handle = format!("p{number}@{}", server.domain).parse()?;
-        people.push(Member::register(network, &handle).await?);
+        people.push(Member::register(network.folder(), &handle).await?);
         busy.step();
     }
     Ok(people)

@@ -91,6 +91,20 @@ pub fn hermetic(program: &Path) -> Command {
     command
 }
 
+/// The source tree that this program was built from.
+///
+/// # Errors
+/// When it is gone.
+pub fn source_root() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let root = root.filter(|root| root.join("Cargo.toml").is_file());
+    let root = root.context(
+        "the source tree that this program was built from is gone; use --no-build, where that is \
+         possible",
+    )?;
+    Ok(root.to_owned())
+}
+
 /// The folder into which cargo put this program, `target/<profile>`.
 struct OutputFolder {
     target: PathBuf,
@@ -134,11 +148,7 @@ impl OutputFolder {
     }
 
     async fn build(&self) -> Result<()> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-        ensure!(
-            manifest.is_file(),
-            "the source tree that this program was built from is gone; use --no-build"
-        );
+        let manifest = source_root()?.join("Cargo.toml");
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let status = Command::new(&cargo)
             .arg("build")

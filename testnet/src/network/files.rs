@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -12,78 +12,139 @@ use super::plan::{ADDRESS, Plan, ServerPlan};
 
 /// A homeserver's configuration, as far as a test network sets it.
 #[derive(Serialize)]
-struct ServerConfig {
-    domain: String,
-    data_dir: PathBuf,
-    listen: Listen,
-    public: Public,
-    tls: Tls,
-    store: Store,
-    registration: Registration,
-    federation: Federation,
-    testnet: Testnet,
-    log: Log,
+pub(crate) struct ServerConfig {
+    pub(crate) domain: String,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) listen: Listen,
+    pub(crate) public: Public,
+    pub(crate) tls: Tls,
+    pub(crate) store: Store,
+    pub(crate) registration: Registration,
+    pub(crate) federation: Federation,
+    pub(crate) testnet: Testnet,
+    pub(crate) log: Log,
 }
 
 #[derive(Serialize)]
-struct Listen {
-    quic: SocketAddr,
-    https: SocketAddr,
-    admin: SocketAddr,
+pub(crate) struct Listen {
+    pub(crate) quic: SocketAddr,
+    pub(crate) https: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 #[derive(Serialize)]
-struct Public {
-    host: String,
-    quic_port: u16,
+pub(crate) struct Public {
+    pub(crate) host: String,
+    pub(crate) quic_port: u16,
 }
 
 #[derive(Serialize)]
-struct Tls {
-    certificate: PathBuf,
-    key: PathBuf,
+pub(crate) struct Tls {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 #[derive(Serialize)]
-struct Store {
-    kind: &'static str,
-    path: PathBuf,
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum Store {
+    Sqlite {
+        path: PathBuf,
+    },
+    Postgres {
+        url: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        password_file: Option<PathBuf>,
+    },
 }
 
 #[derive(Serialize)]
-struct Registration {
-    mode: &'static str,
+pub(crate) struct Registration {
+    pub(crate) mode: &'static str,
 }
 
 #[derive(Serialize)]
-struct Federation {
-    policy: &'static str,
+pub(crate) struct Federation {
+    pub(crate) policy: &'static str,
 }
 
 #[derive(Serialize)]
-struct Testnet {
-    host_table: PathBuf,
-    extra_ca: PathBuf,
+pub(crate) struct Testnet {
+    pub(crate) host_table: PathBuf,
+    pub(crate) extra_ca: PathBuf,
 }
 
 #[derive(Serialize)]
-struct Log {
-    format: &'static str,
-    filter: String,
+pub(crate) struct Log {
+    pub(crate) format: &'static str,
+    pub(crate) filter: String,
 }
 
-/// Writes the host table: one line `name ip https_port quic_port` per server.
+impl Registration {
+    pub(crate) fn open() -> Self {
+        Self { mode: "open" }
+    }
+}
+
+impl Federation {
+    pub(crate) fn open() -> Self {
+        Self { policy: "open" }
+    }
+}
+
+impl Log {
+    pub(crate) fn text(filter: &str) -> Self {
+        Self {
+            format: "text",
+            filter: filter.to_owned(),
+        }
+    }
+}
+
+/// Writes the host table of the people: where this machine reaches each server.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_host_table(folder: &Folder, plan: &Plan) -> Result<()> {
+    write_table(&folder.host_table(), plan, |server| {
+        (server.https_port, server.quic_port)
+    })
+}
+
+/// Writes the host table of one server. `ports_of` says at which HTTPS and QUIC port it reaches another.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_server_hosts(
+    folder: &Folder,
+    plan: &Plan,
+    server: &ServerPlan,
+    ports_of: impl Fn(&ServerPlan) -> (u16, u16),
+) -> Result<()> {
+    write_table(&folder.server_hosts(&server.domain()), plan, ports_of)
+}
+
+/// A line of a host table.
+#[must_use]
+pub fn host_line(name: &str, address: &str, https_port: u16, quic_port: u16) -> String {
+    format!("{name} {address} {https_port} {quic_port}\n")
+}
+
+fn write_table(
+    path: &Path,
+    plan: &Plan,
+    ports_of: impl Fn(&ServerPlan) -> (u16, u16),
+) -> Result<()> {
     let mut table = String::from("# name ip https_port quic_port\n");
     for server in &plan.servers {
-        let (https, quic) = (server.https_port, server.quic_port);
-        table.push_str(&format!("{} {ADDRESS} {https} {quic}\n", server.domain));
+        let (https, quic) = ports_of(server);
+        table.push_str(&host_line(
+            &server.domain,
+            &ADDRESS.to_string(),
+            https,
+            quic,
+        ));
     }
-    let path = folder.host_table();
-    fs::write(&path, table).with_context(|| format!("cannot write {}", path.display()))
+    fs::write(path, table).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes one server's configuration. `log_filter` is a filter as in `RUST_LOG`.
@@ -113,20 +174,22 @@ fn server_config(folder: &Folder, server: &ServerPlan, log_filter: &str) -> Serv
             quic_port: server.quic_port,
         },
         tls: Tls { certificate, key },
-        store: Store {
-            kind: "sqlite",
-            path: folder.server_database(&domain),
+        store: match &server.database_url {
+            None => Store::Sqlite {
+                path: folder.server_database(&domain),
+            },
+            Some(url) => Store::Postgres {
+                url: url.clone(),
+                password_file: None,
+            },
         },
-        registration: Registration { mode: "open" },
-        federation: Federation { policy: "open" },
+        registration: Registration::open(),
+        federation: Federation::open(),
         testnet: Testnet {
-            host_table: folder.host_table(),
+            host_table: folder.server_hosts(&domain),
             extra_ca: folder.authority(),
         },
-        log: Log {
-            format: "text",
-            filter: log_filter.to_owned(),
-        },
+        log: Log::text(log_filter),
     }
 }
 

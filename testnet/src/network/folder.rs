@@ -63,6 +63,12 @@ impl Folder {
         self.root.join("servers").join(domain.as_str())
     }
 
+    /// One server's host table: how it reaches the others.
+    #[must_use]
+    pub fn server_hosts(&self, domain: &Domain) -> PathBuf {
+        self.server(domain).join("hosts")
+    }
+
     /// One server's configuration.
     #[must_use]
     pub fn server_config(&self, domain: &Domain) -> PathBuf {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
 use super::ports::{MAX_SERVERS, PortClaim};
+use crate::compose::ComposePlan;
 
 /// The form of the plan that this program writes and reads.
 const FORMAT: u32 = 1;
@@ -28,6 +29,9 @@ pub struct Plan {
     pub people: Vec<String>,
     /// The process that holds the network up, if any.
     pub supervisor: Option<u32>,
+    /// What is to be known of a network in containers; nothing for one of processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compose: Option<ComposePlan>,
 }
 
 /// One server as it is remembered.
@@ -44,6 +48,9 @@ pub struct ServerPlan {
     pub admin_port: u16,
     /// The process that was started last, if any.
     pub pid: Option<u32>,
+    /// The Postgres database in which it keeps what it holds; a file of its own if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_url: Option<String>,
 }
 
 impl Plan {
@@ -67,6 +74,7 @@ impl Plan {
                     https_port,
                     admin_port,
                     pid: None,
+                    database_url: None,
                 }
             })
             .collect();
@@ -76,6 +84,7 @@ impl Plan {
             servers,
             people: Vec::new(),
             supervisor: None,
+            compose: None,
         })
     }
 
@@ -115,6 +124,20 @@ impl Plan {
         fs::write(&fresh, text + "\n")
             .with_context(|| format!("cannot write {}", fresh.display()))?;
         fs::rename(&fresh, &path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Refuses a network in containers, for what is only done with processes.
+    ///
+    /// # Errors
+    /// When it is one, with what to call instead.
+    pub fn of_processes(self, folder: &Folder) -> Result<Self> {
+        ensure!(
+            self.compose.is_none(),
+            "the network in {} runs in containers: use `testnet compose up|down|reset|logs`, or another \
+             folder with --dir",
+            folder.root().display()
+        );
+        Ok(self)
     }
 
     /// One server by its domain.

@@ -36,11 +36,16 @@ pub struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts a server; it is not ready yet.
+    /// Starts a server, with variables beside those of this process; it is not ready yet.
     ///
     /// # Errors
     /// When the program cannot be started.
-    pub fn start(program: &Path, folder: &Folder, server: &ServerPlan) -> Result<Self> {
+    pub fn start(
+        program: &Path,
+        folder: &Folder,
+        server: &ServerPlan,
+        variables: &[(&str, String)],
+    ) -> Result<Self> {
         let domain = server.domain();
         let log = folder.server_log(&domain);
         let output = File::options()
@@ -53,6 +58,7 @@ impl ServerProcess {
             .arg("serve")
             .arg("--config")
             .arg(folder.server_config(&domain))
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)

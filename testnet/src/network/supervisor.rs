@@ -8,12 +8,15 @@ use entente_identity::Handle;
 
 use super::authority::Authority;
 use super::binaries::{Binaries, hermetic};
-use super::files::{write_host_table, write_server_config};
+use super::files::{write_host_table, write_server_config, write_server_hosts};
 use super::folder::{Folder, private_folder};
 use super::leftovers::stop_servers;
 use super::plan::{Plan, ServerPlan};
 use super::ports::PortClaim;
 use super::process::ServerProcess;
+
+/// What servers log.
+const LOG_FILTER: &str = "info";
 
 /// A network that belongs to this process; dropping it kills every server.
 #[derive(Debug)]
@@ -39,6 +42,10 @@ impl Network {
         let authority = Authority::create(&folder)?;
         for server in &plan.servers {
             authority.certify(&folder, &server.domain())?;
+            private_folder(&folder.server(&server.domain()))?;
+            write_server_hosts(&folder, &plan, server, |other| {
+                (other.https_port, other.quic_port)
+            })?;
             initialize(&folder, &binaries.homeserver, server).await?;
         }
         Ok(Self::held(folder, binaries, plan, claim))
@@ -49,7 +56,7 @@ impl Network {
     /// # Errors
     /// When there is none, or it runs already.
     pub async fn open(folder: Folder, binaries: Binaries) -> Result<Self> {
-        let mut plan = Plan::load(&folder)?;
+        let mut plan = Plan::load(&folder)?.of_processes(&folder)?;
         let claim = PortClaim::again(plan.first_port).with_context(|| {
             let path = folder.root().display();
             format!("the network in {path} runs already, or another program has its ports")
@@ -88,6 +95,19 @@ impl Network {
         &self.plan
     }
 
+    /// Lets the servers keep what they hold in these databases, one for each, instead of in files. Only
+    /// before they are started for the first time: nothing is carried over.
+    ///
+    /// # Errors
+    /// When a configuration cannot be written.
+    pub fn use_databases(&mut self, urls: Vec<String>) -> Result<()> {
+        for (server, url) in self.plan.servers.iter_mut().zip(urls) {
+            server.database_url = Some(url);
+            write_server_config(&self.folder, server, LOG_FILTER)?;
+        }
+        self.plan.save(&self.folder)
+    }
+
     /// Remembers that a person was registered.
     ///
     /// # Errors
@@ -104,7 +124,7 @@ impl Network {
     pub async fn start_all(&mut self) -> Result<()> {
         for index in 0..self.running.len() {
             if self.running[index].is_none() {
-                self.launch(index)?;
+                self.launch_with(index, &[])?;
             }
         }
         for process in self.running.iter_mut().flatten() {
@@ -118,10 +138,39 @@ impl Network {
     /// # Errors
     /// When it runs already, or does not come up.
     pub async fn start(&mut self, index: usize) -> Result<()> {
+        self.start_with(index, &[]).await
+    }
+
+    /// Starts one server with variables beside those of this process, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it runs already, or does not come up.
+    pub async fn start_with(&mut self, index: usize, variables: &[(&str, String)]) -> Result<()> {
         ensure!(self.running[index].is_none(), "that server runs already");
-        self.launch(index)?;
+        self.launch_with(index, variables)?;
         let process = self.running[index].as_mut().expect("it was just launched");
         process.wait_ready().await
+    }
+
+    /// Waits until a server that runs is ready.
+    ///
+    /// # Errors
+    /// When it does not run, or does not get ready in time.
+    pub async fn wait_ready(&mut self, index: usize) -> Result<()> {
+        let process = self.running[index].as_mut();
+        let process = process.context("that server does not run")?;
+        process.wait_ready().await
+    }
+
+    /// Stops one server politely.
+    ///
+    /// # Errors
+    /// When it does not run, or did not stop by itself or not with success.
+    pub async fn stop(&mut self, index: usize) -> Result<()> {
+        let Some(process) = self.running[index].take() else {
+            bail!("that server does not run");
+        };
+        process.stop().await
     }
 
     /// Kills one server as a power cut would.
@@ -165,9 +214,10 @@ impl Network {
         futures::future::select_all(ends).await.0
     }
 
-    fn launch(&mut self, index: usize) -> Result<()> {
+    fn launch_with(&mut self, index: usize, variables: &[(&str, String)]) -> Result<()> {
         let server = &mut self.plan.servers[index];
-        let process = ServerProcess::start(&self.binaries.homeserver, &self.folder, server)?;
+        let program = &self.binaries.homeserver;
+        let process = ServerProcess::start(program, &self.folder, server, variables)?;
         server.pid = process.pid();
         self.running[index] = Some(process);
         self.plan.save(&self.folder)
@@ -177,7 +227,6 @@ impl Network {
 /// Lets the homeserver make its keys and database, then writes the configuration for this machine.
 async fn initialize(folder: &Folder, program: &Path, server: &ServerPlan) -> Result<()> {
     let domain = server.domain();
-    private_folder(&folder.server(&domain))?;
     let output = hermetic(program)
         .args(["init", "--domain", domain.as_str()])
         .arg("--data-dir")
@@ -194,5 +243,5 @@ async fn initialize(folder: &Folder, program: &Path, server: &ServerPlan) -> Res
         output.status,
         String::from_utf8_lossy(&output.stderr).trim()
     );
-    write_server_config(folder, server, "info")
+    write_server_config(folder, server, LOG_FILTER)
 }

@@ -93,7 +93,7 @@ async fn gather(stage: &Stage) -> Result<(Vec<Member>, RoomId)> {
     let _busy = stage.narrator.busy("people register and gather in a room");
     let mut people = Vec::new();
     for handle in names::one_per_server(network.plan())? {
-        people.push(Member::register(network, &handle).await?);
+        people.push(Member::register(network.folder(), &handle).await?);
     }
     let founder = people.first().context("a storm needs people")?;
     let room = founder

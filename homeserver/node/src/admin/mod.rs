@@ -1,7 +1,9 @@
 //! The admin address: health for the machine's own eyes, in plain HTTP on loopback.
 //!
 //! `/healthz` answers while the process runs; `/readyz` answers 200 once it takes work and 503 with the
-//! reason before and while it cannot.
+//! reason before and while it cannot; `/metrics` says both to Prometheus.
+
+mod metrics;
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,12 +12,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::timeout::TimeoutLayer;
 use tower::{BoxError, ServiceBuilder};
+
+use crate::clock::now;
 
 /// Longest time for one answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -50,9 +54,19 @@ pub async fn serve(listener: TcpListener, ready: watch::Receiver<Readiness>) -> 
             |_: BoxError| async { (StatusCode::SERVICE_UNAVAILABLE, "took too long\n") },
         ))
         .layer(TimeoutLayer::new(TIMEOUT));
+    let began = now();
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
+        .route(
+            "/metrics",
+            get(
+                async move |State(ready): State<Arc<watch::Receiver<Readiness>>>| {
+                    let text = metrics::text(&ready.borrow(), began);
+                    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
+                },
+            ),
+        )
         .layer(pipeline)
         .with_state(Arc::new(ready));
     axum::serve(listener, router).await

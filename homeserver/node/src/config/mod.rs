@@ -76,7 +76,8 @@ settings! {
         quic: SocketAddr = default "\"0.0.0.0:8448\"",
         /// TCP address for DID documents (HTTPS).
         https: SocketAddr = default "\"0.0.0.0:8443\"",
-        /// TCP address for health checks: `/healthz` and `/readyz` in plain HTTP. Keep it on loopback.
+        /// TCP address for health checks: `/healthz`, `/readyz` and, for Prometheus, `/metrics` in plain
+        /// HTTP. Keep it on loopback, or on an address that only the organization reaches.
         admin: SocketAddr = default "\"127.0.0.1:9448\"",
     }
 }

@@ -1,0 +1,130 @@
+//! Containers as the ground of a scene.
+
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+
+use super::clock;
+use super::script::Act;
+use crate::compose::network::{Metrics, database_service, service};
+use crate::compose::{ComposeNetwork, StoreChoice};
+use crate::docker::{Docker, docker};
+use crate::images::{self, HOMESERVER_IMAGE};
+use crate::network::Folder;
+use crate::stage::Afterwards;
+
+/// A network in containers, of a project of its own. Dropping it removes it, as a scene may be interrupted.
+#[derive(Debug)]
+pub struct ContainedGround {
+    network: ComposeNetwork,
+    afterwards: Afterwards,
+}
+
+impl Drop for ContainedGround {
+    fn drop(&mut self) {
+        if self.afterwards == Afterwards::Remove {
+            self.network.abandon();
+        }
+    }
+}
+
+/// Why a server of the image cannot be shown another time; nothing if it can.
+///
+/// # Errors
+/// When Docker cannot be asked.
+pub async fn lacks_clock() -> Result<Option<String>> {
+    let library = images::fake_clock_of(HOMESERVER_IMAGE).await?;
+    let lacks = "the homeserver's image holds no libfaketime, as one that is linked statically never does; \
+                 install faketime (on Debian or Ubuntu: apt-get install faketime) and make the image \
+                 with `testnet images --quick`";
+    Ok(library.is_none().then(|| lacks.to_owned()))
+}
+
+impl ContainedGround {
+    /// Makes a network and starts it.
+    ///
+    /// # Errors
+    /// When it does not come up; what was started is removed again.
+    pub async fn raise(folder: Folder, docker: Docker, store: StoreChoice) -> Result<Self> {
+        let mut ground = Self {
+            network: ComposeNetwork::create(docker, folder, store).await?,
+            afterwards: Afterwards::Remove,
+        };
+        ground.network.up(Metrics::Without).await?;
+        Ok(ground)
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn network(&self) -> &ComposeNetwork {
+        &self.network
+    }
+
+    /// Does to a server what an act says.
+    ///
+    /// # Errors
+    /// When it cannot be done.
+    pub async fn strike(&mut self, act: &Act, server: usize) -> Result<()> {
+        let network = &self.network;
+        let containers = network.containers();
+        let homeserver = service(&network.plan().servers[server]);
+        match act {
+            Act::Stop { .. } => containers.stop(&homeserver).await,
+            Act::Kill { .. } => containers.kill(&homeserver).await,
+            Act::Start { .. } => containers.start(&homeserver).await,
+            Act::Restart { .. } => {
+                containers.stop(&homeserver).await?;
+                containers.start(&homeserver).await
+            }
+            Act::Cut { .. } => network.cut_off(server).await,
+            Act::Heal { .. } => network.reconnect(server).await,
+            Act::RestartDatabase { .. } => {
+                let database = database_service(&network.plan().servers[server]);
+                containers.stop(&database).await?;
+                containers.start(&database).await?;
+                containers.wait_ready(&[homeserver]).await
+            }
+            Act::Clock { seconds, .. } => self.set_clock(&homeserver, *seconds).await,
+            Act::KillNode { .. }
+            | Act::Gather { .. }
+            | Act::Talk { .. }
+            | Act::Settle {}
+            | Act::Apart { .. }
+            | Act::Pause { .. } => bail!("`{act}` cannot be done to a container"),
+        }
+    }
+
+    /// Removes the network, or leaves its containers and volumes for a closer look.
+    ///
+    /// # Errors
+    /// When Docker refuses.
+    pub async fn strike_down(mut self, keep: bool) -> Result<()> {
+        self.afterwards = Afterwards::Keep;
+        if keep {
+            return Ok(());
+        }
+        self.network.reset().await
+    }
+
+    async fn set_clock(&self, homeserver: &str, seconds: i64) -> Result<()> {
+        let library = images::fake_clock_of(HOMESERVER_IMAGE).await?;
+        let library = library.context("the homeserver's image holds no libfaketime")?;
+        let variables = match seconds {
+            0 => Vec::new(),
+            _ => clock::variables(&library, seconds).to_vec(),
+        };
+        let variables = variables.iter();
+        let variables: Vec<_> = variables
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        self.network.recreate(homeserver, &variables).await?;
+        let id = self.network.containers().state(homeserver).await?.id;
+        let mut logs = docker();
+        let logs = logs
+            .args(["logs", "--tail", "20", &id])
+            .stdin(Stdio::null());
+        let output = logs.output().await.context("cannot ask for a log")?;
+        let text = [output.stdout, output.stderr].concat();
+        clock::check(&String::from_utf8_lossy(&text), seconds)
+    }
+}

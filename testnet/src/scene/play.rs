@@ -1,0 +1,313 @@
+//! Plays a scene.
+
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use entente_identity::Handle;
+use entente_sdk::{MessageId, NewRoom, RoomId};
+use futures::future::try_join_all;
+use rand::RngCore;
+use rand::rngs::OsRng;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::ground::{Choice, Ground};
+use super::report::{Playbill, Report};
+use super::script::{Act, Coming, Script};
+use crate::cast::Member;
+use crate::compose::StoreChoice;
+use crate::narrator::Narrator;
+use crate::network::Folder;
+use crate::verdict::{Said, Tally};
+
+/// How many messages of one person may be under way.
+const WINDOW: usize = 16;
+/// How often it is looked whether everybody has everything.
+const POLL: Duration = Duration::from_millis(200);
+/// How long a copy too many gets to show itself, once everybody has everything.
+const AFTERMATH: Duration = Duration::from_secs(1);
+/// How much longer than expected a scene may take before nothing more is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Plays a scene on a fresh network and removes it afterwards.
+pub async fn play(
+    script: &Script,
+    choice: &Choice,
+    store: StoreChoice,
+    (folder, keep): (Folder, bool),
+    narrator: Narrator,
+) -> Result<Report> {
+    let bill = Playbill {
+        name: script.name.clone(),
+        on: choice.name(),
+        store: store.name(),
+    };
+    if let Some(reason) = choice.lacks(script, store).await? {
+        return Ok(Report::skipped(bill, reason));
+    }
+    narrator.act(&format!("{}: {}", script.name, script.about));
+    let ground = {
+        let _busy = narrator.busy("raising a network");
+        choice.raise(folder, store).await?
+    };
+    let mut play = Play {
+        ground,
+        narrator,
+        people: Vec::new(),
+        room: None,
+        said: Vec::new(),
+        speakers: JoinSet::new(),
+        deadline: Instant::now() + Duration::from_secs_f64(script.expect.within_seconds) + PATIENCE,
+    };
+    let began = Instant::now();
+    let end = play.acts(script).await;
+    let seconds = began.elapsed().as_secs_f64();
+    let report = match end {
+        Ok(tally) => Report::judged(bill, script.expect, &tally, seconds),
+        Err(error) => Report {
+            sent: play.said.len(),
+            ..Report::broken(bill, &error, seconds)
+        },
+    };
+    play.end(keep && report.has_failed()).await?;
+    Ok(report)
+}
+
+/// A scene that is being played.
+struct Play {
+    ground: Ground,
+    narrator: Narrator,
+    people: Vec<Member>,
+    room: Option<RoomId>,
+    said: Vec<Said>,
+    speakers: JoinSet<Result<()>>,
+    deadline: Instant,
+}
+
+impl Play {
+    async fn acts(&mut self, script: &Script) -> Result<Tally> {
+        self.register(script).await?;
+        for act in &script.acts {
+            self.narrator.line(&act.to_string());
+            let done = self.act(act).await;
+            done.with_context(|| format!("`{act}` could not be done"))?;
+        }
+        let heard = self.settle().await?;
+        Ok(Tally::of(&self.said, &heard))
+    }
+
+    async fn act(&mut self, act: &Act) -> Result<()> {
+        match act {
+            Act::Gather { how } => self.gather(*how).await,
+            Act::Talk {
+                messages,
+                of,
+                over_seconds,
+                meanwhile,
+            } => {
+                let over = over_seconds.map(Duration::from_secs_f64);
+                let talk = self.talk(*messages, of.as_deref(), over)?;
+                if *meanwhile {
+                    self.speakers.spawn(talk);
+                    return Ok(());
+                }
+                talk.await
+            }
+            Act::Settle {} => self.settle().await.map(drop),
+            Act::Pause { seconds } => {
+                sleep(Duration::from_secs_f64(*seconds)).await;
+                self.none_broke_down()
+            }
+            Act::Apart { server } => self.apart(server).await,
+            Act::Stop { .. }
+            | Act::Kill { .. }
+            | Act::Start { .. }
+            | Act::Restart { .. }
+            | Act::Cut { .. }
+            | Act::Heal { .. }
+            | Act::RestartDatabase { .. }
+            | Act::KillNode { .. }
+            | Act::Clock { .. } => {
+                self.ground.strike(act).await?;
+                self.none_broke_down()
+            }
+        }
+    }
+
+    /// Everybody opens an account, those of different organizations at the same time.
+    async fn register(&mut self, script: &Script) -> Result<()> {
+        let _busy = self.narrator.busy("people register");
+        let folder = self.ground.folder().clone();
+        let organizations = script.people.iter().map(|(domain, count)| {
+            let folder = folder.clone();
+            async move {
+                let mut people = Vec::new();
+                for number in 1..=*count {
+                    let handle: Handle = format!("p{number}@{domain}").parse()?;
+                    people.push(Member::register(&folder, &handle).await?);
+                }
+                anyhow::Ok(people)
+            }
+        });
+        let people = try_join_all(organizations).await?;
+        self.people = people.into_iter().flatten().collect();
+        Ok(())
+    }
+
+    async fn gather(&mut self, how: Coming) -> Result<()> {
+        let [founder, others @ ..] = &self.people[..] else {
+            bail!("nobody is there");
+        };
+        let busy = self.narrator.progress("people come in", others.len());
+        let room = NewRoom::named("A scene");
+        let room = founder.client().create_room(room).await?;
+        for person in others {
+            match how {
+                Coming::Invite => {
+                    founder.client().invite(room, person.handle()).await?;
+                    person.join_next().await?;
+                }
+                Coming::Add => {
+                    founder.client().add(room, person.handle()).await?;
+                }
+            }
+            busy.step();
+        }
+        for person in &self.people {
+            person.room_of(room, self.people.len()).await?;
+        }
+        self.room = Some(room);
+        Ok(())
+    }
+
+    /// Notes what people are to say; the returned future says it, to its end.
+    fn talk(
+        &mut self,
+        messages: usize,
+        of: Option<&str>,
+        over: Option<Duration>,
+    ) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
+        let room = self.room.context("there is no room yet")?;
+        let readers: Vec<usize> = (0..self.people.len()).collect();
+        let mut speeches = Vec::new();
+        for person in &self.people {
+            let domain = person.handle().domain().as_str();
+            if of.is_some_and(|of| of != domain) {
+                continue;
+            }
+            let texts: Vec<String> = (0..messages).map(|number| unique(person, number)).collect();
+            self.said.extend(texts.iter().map(|text| Said {
+                text: text.clone(),
+                readers: readers.clone(),
+            }));
+            speeches.push(speak(person.clone(), room, texts, over));
+        }
+        Ok(async move { try_join_all(speeches).await.map(drop) })
+    }
+
+    /// Waits until all who talk have come to their end.
+    async fn hear_out(&mut self) -> Result<()> {
+        while let Some(end) = self.speakers.join_next().await {
+            end.context("a speaker broke down")??;
+        }
+        Ok(())
+    }
+
+    /// Whether people of an organization lack something that somebody else has.
+    async fn apart(&self, domain: &str) -> Result<()> {
+        let room = self.room.context("there is no room yet")?;
+        let mut within = Vec::new();
+        let mut beyond = Vec::new();
+        for person in &self.people {
+            let texts = person.texts(room).await?;
+            let side = match person.handle().domain().as_str() == domain {
+                true => &mut within,
+                false => &mut beyond,
+            };
+            side.push(texts);
+        }
+        let lacks = |texts: &Vec<String>| {
+            let has: HashSet<&String> = texts.iter().collect();
+            beyond.iter().flatten().any(|text| !has.contains(text))
+        };
+        ensure!(
+            within.iter().all(lacks),
+            "people of {domain} have everything that others have, so nothing separates them"
+        );
+        Ok(())
+    }
+
+    fn none_broke_down(&mut self) -> Result<()> {
+        while let Some(end) = self.speakers.try_join_next() {
+            end.context("a speaker broke down")??;
+        }
+        Ok(())
+    }
+
+    /// Waits until everybody has everything, as far as that comes in time; returns what everybody has.
+    async fn settle(&mut self) -> Result<Vec<Vec<String>>> {
+        self.hear_out().await?;
+        let room = self.room.context("there is no room yet")?;
+        for person in &self.people {
+            while person.texts(room).await?.len() < self.said.len()
+                && Instant::now() < self.deadline
+            {
+                sleep(POLL).await;
+            }
+        }
+        sleep(AFTERMATH).await;
+        let mut heard = Vec::new();
+        for person in &self.people {
+            heard.push(person.texts(room).await?);
+        }
+        Ok(heard)
+    }
+
+    async fn end(mut self, keep: bool) -> Result<()> {
+        self.speakers.shutdown().await;
+        for person in &self.people {
+            person.client().shutdown().await;
+        }
+        if keep {
+            let path = self.ground.folder().root().display().to_string();
+            self.narrator.line(&format!("the network stays, in {path}"));
+        }
+        let _busy = self.narrator.busy("removing the network");
+        self.ground.strike_down(keep).await
+    }
+}
+
+/// Says one thing after the other, and waits until all of it is in the room's log.
+async fn speak(
+    person: Member,
+    room: RoomId,
+    texts: Vec<String>,
+    over: Option<Duration>,
+) -> Result<()> {
+    let began = Instant::now();
+    let count = u32::try_from(texts.len()).unwrap_or(u32::MAX);
+    let interval = over.map(|over| over / count);
+    let mut under_way: VecDeque<MessageId> = VecDeque::new();
+    let mut next = began;
+    for text in &texts {
+        if let Some(interval) = interval {
+            sleep_until(next).await;
+            next += interval;
+        } else if under_way.len() >= WINDOW
+            && let Some(id) = under_way.pop_front()
+        {
+            person.ordered(room, id).await?;
+        }
+        under_way.push_back(person.begin(room, text).await?);
+    }
+    for id in under_way {
+        person.ordered(room, id).await?;
+    }
+    Ok(())
+}
+
+fn unique(person: &Member, number: usize) -> String {
+    let token = OsRng.next_u64();
+    format!("{} says {number} [{token:016x}]", person.handle().local())
+}
