@@ -197,6 +197,16 @@ impl SafeClient {
         Ok(addresses)
     }
 
+    /// Says that an address of [`Self::addresses_of`] answered, so that it is the first next time.
+    pub fn answered(&self, domain: &Domain, address: SocketAddr) {
+        self.resolver.answered(domain, Service::Quic, address);
+    }
+
+    /// Says that such an address does not answer any more, so that it is the last next time.
+    pub fn fell_silent(&self, domain: &Domain, address: SocketAddr) {
+        self.resolver.fell_silent(domain, Service::Quic, address);
+    }
+
     /// How many addresses have been given out for dialling so far. Nothing else is ever dialled, so
     /// while this stands still, no socket is opened.
     #[must_use]
@@ -206,17 +216,25 @@ impl SafeClient {
 
     async fn fetch(&self, url: &DocumentUrl, accept: &'static str) -> Result<Bytes, FetchError> {
         let _slot = self.slots.try_acquire().map_err(|_| FetchError::Busy)?;
+        let mut tried_first = None;
         let fetched = async {
+            let addresses = self.resolver.https(url.domain()).await?;
+            tried_first = addresses.first().copied();
             let question = Question {
                 url,
                 accept,
-                addresses: self.resolver.https(url.domain()).await?,
+                addresses,
             };
             ask(question, Arc::clone(&self.tls), self.hook.as_ref()).await
         };
-        tokio::time::timeout(Duration::from_millis(MAX_FETCH_MS), fetched)
-            .await
-            .map_err(|_| FetchError::Slow)?
+        let limit = Duration::from_millis(MAX_FETCH_MS);
+        let fetched = tokio::time::timeout(limit, fetched).await;
+        if let (Err(_), Some(address)) = (&fetched, tried_first) {
+            // Perhaps it takes connections and does nothing else: next time another one is asked first.
+            let resolver = &self.resolver;
+            resolver.fell_silent(url.domain(), Service::Documents, address);
+        }
+        fetched.map_err(|_| FetchError::Slow)?
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Dial<'a> {
 }
 
 /// What is spoken at a dialled address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
     /// HTTPS, for documents.
     Documents,

@@ -2,7 +2,8 @@
 //!
 //! A testnet gives it to servers and clients, so that DIDs carry no port and several organizations
 //! live on one machine. A name in it is never looked up, and only such a name may lead to a loopback
-//! or private address. Each line: `name ip https_port quic_port`; `#` begins a comment.
+//! or private address. Each line: `name ip https_port quic_port`; `#` begins a comment. A server of
+//! several nodes has a line for each of them, in the order to try.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,8 +14,10 @@ use entente_identity::{Domain, DomainFault};
 
 /// Most bytes of a host table that are read.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
+/// Most lines of one name: as many places as are tried of any name.
+pub(crate) const MAX_LINES: usize = 8;
 
-/// Where one organization listens.
+/// Where one node of an organization's server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Host {
     /// Its address; any unicast address is accepted.
@@ -28,7 +31,7 @@ pub struct Host {
 /// Names with a fixed place. An empty table changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostTable {
-    hosts: BTreeMap<Domain, Host>,
+    hosts: BTreeMap<Domain, Vec<Host>>,
 }
 
 /// A host table that cannot be used, with the place of the fault.
@@ -75,9 +78,12 @@ pub enum HostTableFault {
     /// No port.
     #[error("`{0}` is not a port: use 1 to 65535")]
     Port(String),
-    /// The name stands there twice.
-    #[error("`{0}` has a line already")]
+    /// The same place stands there twice.
+    #[error("`{0}` has this line already")]
     Twice(String),
+    /// More lines of one name than are tried.
+    #[error("`{0}` has {MAX_LINES} lines already, and no more are tried")]
+    TooMany(String),
 }
 
 impl HostTable {
@@ -120,10 +126,10 @@ impl HostTable {
         Ok(Self { hosts })
     }
 
-    /// Where a name listens, if it has a fixed place.
+    /// Where a name listens, if it has fixed places, in the order to try.
     #[must_use]
-    pub fn host(&self, domain: &Domain) -> Option<&Host> {
-        self.hosts.get(domain)
+    pub fn hosts(&self, domain: &Domain) -> Option<&[Host]> {
+        self.hosts.get(domain).map(Vec::as_slice)
     }
 
     /// How many names have a fixed place.
@@ -149,7 +155,7 @@ impl Host {
     }
 }
 
-fn add(hosts: &mut BTreeMap<Domain, Host>, entry: &str) -> Result<(), HostTableFault> {
+fn add(hosts: &mut BTreeMap<Domain, Vec<Host>>, entry: &str) -> Result<(), HostTableFault> {
     let fields: Vec<&str> = entry.split_whitespace().collect();
     let [name, address, https_port, quic_port] = fields[..] else {
         return Err(HostTableFault::Fields(fields.len()));
@@ -160,10 +166,15 @@ fn add(hosts: &mut BTreeMap<Domain, Host>, entry: &str) -> Result<(), HostTableF
         https_port: parse_port(https_port)?,
         quic_port: parse_port(quic_port)?,
     };
-    match hosts.insert(domain, host) {
-        None => Ok(()),
-        Some(_) => Err(HostTableFault::Twice(name.to_owned())),
+    let places = hosts.entry(domain).or_default();
+    if places.contains(&host) {
+        return Err(HostTableFault::Twice(name.to_owned()));
     }
+    if places.len() >= MAX_LINES {
+        return Err(HostTableFault::TooMany(name.to_owned()));
+    }
+    places.push(host);
+    Ok(())
 }
 
 fn parse_address(text: &str) -> Result<IpAddr, HostTableFault> {
@@ -194,9 +205,22 @@ mod tests {
         let text = "# a closed network\n\norg-a.example 127.0.0.2 8443 4433 # the first\norg-b.example ::1 1 2\n";
         let table = HostTable::parse(Path::new("hosts"), text).expect("the text is a table");
         let domain: Domain = "org-a.example".parse().expect("a domain");
-        let host = table.host(&domain).expect("a host");
+        let [host] = table.hosts(&domain).expect("a host") else {
+            panic!("one line, one place");
+        };
         assert_eq!(host.https().to_string(), "127.0.0.2:8443");
         assert_eq!(host.quic().to_string(), "127.0.0.2:4433");
+        assert_eq!(table.len(), 2);
+    }
+
+    #[test]
+    fn a_server_of_several_nodes_has_a_line_for_each() {
+        let text = "a.example 127.0.0.1 1 2\nb.example ::1 3 4\na.example 127.0.0.1 5 6\n";
+        let table = HostTable::parse(Path::new("hosts"), text).expect("the text is a table");
+        let domain: Domain = "a.example".parse().expect("a domain");
+        let places = table.hosts(&domain).expect("two hosts").iter();
+        let quic: Vec<String> = places.map(|host| host.quic().to_string()).collect();
+        assert_eq!(quic, ["127.0.0.1:2", "127.0.0.1:6"]);
         assert_eq!(table.len(), 2);
     }
 
@@ -223,7 +247,12 @@ mod tests {
             "hosts:1: `65536` is not a port: use 1 to 65535",
         );
         let twice = "a.example 127.0.0.1 1 2\na.example 127.0.0.1 1 2";
-        check(twice, "hosts:2: `a.example` has a line already");
+        check(twice, "hosts:2: `a.example` has this line already");
+        let many: String = (1..=9)
+            .map(|port| format!("a.example 127.0.0.1 {port} 1\n"))
+            .collect();
+        let complaint = "hosts:9: `a.example` has 8 lines already, and no more are tried";
+        check(&many, complaint);
         assert!(HostTable::parse(Path::new("hosts"), "localhost 127.0.0.1 1 2").is_err());
     }
 

@@ -3,20 +3,24 @@
 //! Invariant: every address that leaves here is public, or is the host table's for this very name, and
 //! nothing else is dialled: IP literals are no domains, and a name is asked for here only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use entente_identity::Domain;
 
 use crate::address::is_public;
+use crate::dial::Service;
 use crate::fetch_error::AddressFault;
-use crate::host_table::HostTable;
+use crate::host_table::{Host, HostTable, MAX_LINES};
 use crate::lookup::NameLookup;
 
 /// Most addresses of one name that are tried.
-const MAX_ADDRESSES: usize = 8;
+const MAX_ADDRESSES: usize = MAX_LINES;
+
+/// Most names of which it is remembered how their addresses answered; beyond it all are forgotten.
+const MAX_REMEMBERED: usize = 10_000;
 
 /// Where HTTPS listens.
 const HTTPS_PORT: u16 = 443;
@@ -34,6 +38,16 @@ pub(crate) struct Resolver {
     lookup: Arc<dyn NameLookup>,
     rules: Rules,
     released: AtomicU64,
+    remembered: Mutex<BTreeMap<(Domain, Service), Remembered>>,
+}
+
+/// How an address of a name answered last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remembered {
+    /// It did: it is tried first.
+    Answered(SocketAddr),
+    /// It did not, or not any more: it is tried last.
+    Silent(SocketAddr),
 }
 
 impl Default for Rules {
@@ -52,16 +66,17 @@ impl Resolver {
             lookup,
             rules,
             released: AtomicU64::new(0),
+            remembered: Mutex::default(),
         }
     }
 
     /// Where to dial for documents.
     pub(crate) async fn https(&self, domain: &Domain) -> Result<Vec<SocketAddr>, AddressFault> {
-        let addresses = match self.hosts.host(domain) {
-            Some(host) => vec![host.https()],
+        let addresses = match self.hosts.hosts(domain) {
+            Some(nodes) => nodes.iter().map(Host::https).collect(),
             None => self.vetted(domain, self.rules.https_port).await?,
         };
-        Ok(self.release(addresses))
+        Ok(self.release(domain, Service::Documents, addresses))
     }
 
     /// Where to dial for QUIC: the host table's place of `domain`, else the vetted addresses of
@@ -72,11 +87,11 @@ impl Resolver {
         host: &Domain,
         port: u16,
     ) -> Result<Vec<SocketAddr>, AddressFault> {
-        let addresses = match self.hosts.host(domain) {
-            Some(fixed) => vec![fixed.quic()],
+        let addresses = match self.hosts.hosts(domain) {
+            Some(nodes) => nodes.iter().map(Host::quic).collect(),
             None => self.vetted(host, port).await?,
         };
-        Ok(self.release(addresses))
+        Ok(self.release(domain, Service::Quic, addresses))
     }
 
     /// How many addresses have been released for dialling so far.
@@ -112,7 +127,43 @@ impl Resolver {
         Ok(public)
     }
 
-    fn release(&self, addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    /// An address answered: it is tried first from now on.
+    pub(crate) fn answered(&self, domain: &Domain, service: Service, address: SocketAddr) {
+        self.remember(domain, service, Remembered::Answered(address));
+    }
+
+    /// An address does not answer any more: it is tried last, until another one answers.
+    pub(crate) fn fell_silent(&self, domain: &Domain, service: Service, address: SocketAddr) {
+        self.remember(domain, service, Remembered::Silent(address));
+    }
+
+    fn remember(&self, domain: &Domain, service: Service, how: Remembered) {
+        let mut remembered = self.remembered();
+        if remembered.len() >= MAX_REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert((domain.clone(), service), how);
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, BTreeMap<(Domain, Service), Remembered>> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is remembered changes the order and nothing else.
+    fn release(
+        &self,
+        domain: &Domain,
+        service: Service,
+        mut addresses: Vec<SocketAddr>,
+    ) -> Vec<SocketAddr> {
+        let remembered = self.remembered().get(&(domain.clone(), service)).copied();
+        match remembered {
+            Some(Remembered::Answered(first)) => addresses.sort_by_key(|address| *address != first),
+            Some(Remembered::Silent(last)) => addresses.sort_by_key(|address| *address == last),
+            None => {}
+        }
         let count = u64::try_from(addresses.len()).unwrap_or(u64::MAX);
         self.released.fetch_add(count, Ordering::Relaxed);
         addresses
@@ -213,6 +264,30 @@ mod tests {
             .expect("it is in the table");
         assert_eq!(texts(&quic), ["127.0.0.2:4433"]);
         assert!(resolver.https(&domain("sub.fixed.example")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_answered_comes_first_and_what_fell_silent_last() {
+        let table =
+            "a.example 127.0.0.2 1 11\na.example 127.0.0.2 2 12\na.example 127.0.0.2 3 13\n";
+        let hosts = HostTable::parse(Path::new("hosts"), table).expect("a table");
+        let lookup = Arc::new(Flipping(Mutex::default()));
+        let resolver = Resolver::new(hosts, lookup, Rules::default());
+        let name = domain("a.example");
+        let ports = async || {
+            let found = resolver.quic(&name, &name, 9).await.expect("in the table");
+            found.iter().map(SocketAddr::port).collect::<Vec<_>>()
+        };
+        let address = |port| SocketAddr::new("127.0.0.2".parse().expect("an address"), port);
+        assert_eq!(ports().await, [11, 12, 13]);
+        resolver.answered(&name, Service::Quic, address(12));
+        assert_eq!(ports().await, [12, 11, 13]);
+        resolver.fell_silent(&name, Service::Quic, address(12));
+        assert_eq!(ports().await, [11, 13, 12]);
+        resolver.answered(&name, Service::Quic, address(99));
+        assert_eq!(ports().await, [11, 12, 13], "none that was not asked for");
+        let https = resolver.https(&name).await.expect("in the table");
+        assert_eq!(https[0].port(), 1, "each service for itself");
     }
 
     #[tokio::test]

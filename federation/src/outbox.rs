@@ -105,6 +105,15 @@ impl Outbox {
         }
     }
 
+    /// Begins with a stream epoch that is durable already and that the peer has not been greeted with.
+    #[must_use]
+    pub fn begun(stream_epoch: u64, acked: u64, last: u64, now: UnixMillis) -> Self {
+        Self {
+            link: Link::Down { at: now },
+            ..Self::new(stream_epoch, acked, last, now)
+        }
+    }
+
     /// How many items are owed.
     #[must_use]
     pub fn owed(&self) -> u64 {
@@ -133,6 +142,14 @@ impl Outbox {
     #[must_use]
     pub fn failing_since(&self) -> Option<UnixMillis> {
         self.backoff.failing_since()
+    }
+
+    /// The peer is known to own rows up to here, though not from its answer to this epoch's greeting. A
+    /// number that was not given out says nothing: the rows may be those of a backup.
+    pub fn handle_owned(&mut self, up_to: u64) {
+        if up_to <= self.last {
+            self.acknowledge(up_to);
+        }
     }
 
     /// Rows up to `last` exist.
@@ -172,8 +189,10 @@ impl Outbox {
     }
 
     /// A batch went out; it holds the rows up to `up_to`. Rows that do not exist any more count as
-    /// sent; nothing was sent if `up_to` is where the batch was to begin.
+    /// sent; nothing was sent if `up_to` is where the batch was to begin. It may hold rows of which
+    /// [`Self::handle_owed`] has not told yet: they came while it was loaded.
     pub fn handle_sent(&mut self, up_to: u64, now: UnixMillis) {
+        self.last = self.last.max(up_to);
         if let Link::Up(up) = &mut self.link {
             up.sending = false;
             if up_to > up.sent {
@@ -381,6 +400,26 @@ mod tests {
     }
 
     #[test]
+    fn an_epoch_that_was_begun_is_greeted_with() {
+        let mut outbox = Outbox::begun(EPOCH, 4, 6, NOW);
+        outbox.handle_timeout(NOW);
+        assert_eq!(actions(&mut outbox), [Action::Dial]);
+        outbox.handle_greeted(EPOCH, 4, NOW);
+        assert_eq!(actions(&mut outbox), [send(4)]);
+        let mut known = Outbox::begun(EPOCH, 4, 6, NOW);
+        known.handle_owned(5);
+        assert_eq!(actions(&mut known), [Action::Forget { up_to: 5 }]);
+        assert_eq!(known.begins_after(), 5);
+        known.handle_owned(7);
+        assert_eq!(known.begins_after(), 5, "of a backup");
+        let mut idle = Outbox::begun(EPOCH, 6, 6, NOW);
+        idle.handle_timeout(NOW);
+        assert_eq!(idle.poll_action(), None);
+        idle.handle_poke(NOW);
+        assert_eq!(actions(&mut idle), [Action::Dial]);
+    }
+
+    #[test]
     fn rows_are_sent_in_order_and_forgotten_only_when_owned() {
         let mut outbox = up(5);
         assert_eq!(actions(&mut outbox), [send(0)]);
@@ -396,6 +435,21 @@ mod tests {
         assert_eq!(outbox.poll_timeout(), Some(idle));
         outbox.handle_timeout(idle);
         assert_eq!(actions(&mut outbox), [Action::Close]);
+    }
+
+    #[test]
+    fn rows_that_came_while_a_batch_was_loaded_are_owned_like_the_others() {
+        let mut outbox = up(5);
+        assert_eq!(actions(&mut outbox), [send(0)]);
+        outbox.handle_sent(7, NOW);
+        outbox.handle_reply(&ack(7), NOW);
+        assert_eq!(actions(&mut outbox), [Action::Forget { up_to: 7 }]);
+        outbox.handle_owed(7, NOW);
+        assert_eq!(actions(&mut outbox), []);
+        // Beyond what was ever sent: the rows are those of a backup.
+        outbox.handle_reply(&ack(8), NOW);
+        let stream_epoch = EPOCH + 1;
+        assert_eq!(actions(&mut outbox), [Action::BeginEpoch { stream_epoch }]);
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub struct Feature {
     pub critical: u8,
 }
 
+/// The stream epoch of a greeting whose connection is for calls only: no stream has it.
+pub const CALLS_ONLY: u64 = 0;
+
 /// The dialling server greets.
 #[derive(Clone, Debug, PartialEq, Eq, TlsSize, TlsSerialize, TlsDeserialize)]
 pub struct Hello {
@@ -63,7 +66,7 @@ pub struct Hello {
     pub max_version: u16,
     /// Its features.
     pub features: Vec<Feature>,
-    /// The epoch of its stream of items to the greeted server.
+    /// The epoch of its stream of items to the greeted server, or [`CALLS_ONLY`].
     pub stream_epoch: u64,
     /// The number after which that epoch's items begin.
     pub begins_after: u64,

@@ -30,6 +30,33 @@ pub enum Link {
     Federation,
 }
 
+/// Whether a server may be reached elsewhere too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addresses {
+    /// It has one address: the dialler is patient with it.
+    One,
+    /// It has others, at which other nodes of it may answer: a dial does not take long, and when the
+    /// connection falls silent, that is soon known.
+    Several,
+    /// It has others, which did not answer: the dialler is patient with this one. When the connection
+    /// falls silent, that is soon known.
+    LastOfSeveral,
+}
+
+impl Addresses {
+    /// Pairs the places of a server with what the dialler is to know of each, in the order to try.
+    pub fn in_turn<T>(places: Vec<T>) -> impl Iterator<Item = (T, Self)> {
+        let count = places.len();
+        let how = move |index| match count - index {
+            1 if count == 1 => Self::One,
+            1 => Self::LastOfSeveral,
+            _ => Self::Several,
+        };
+        let places = places.into_iter().enumerate();
+        places.map(move |(index, place)| (place, how(index)))
+    }
+}
+
 impl Link {
     /// The ALPN identifier (RFC 7301).
     #[must_use]
@@ -327,4 +354,21 @@ fn shown_key(quic: &quinn::Connection) -> Option<PublicKey> {
         .downcast::<Vec<CertificateDer<'static>>>()
         .ok()?;
     certified_key(chain.first()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Addresses;
+
+    #[test]
+    fn the_last_address_is_waited_for_longest() {
+        let how = |count| -> Vec<Addresses> {
+            let in_turn = Addresses::in_turn(vec![(); count]);
+            in_turn.map(|(_, how)| how).collect()
+        };
+        assert_eq!(how(0), []);
+        assert_eq!(how(1), [Addresses::One]);
+        let (several, last) = (Addresses::Several, Addresses::LastOfSeveral);
+        assert_eq!(how(3), [several, several, last]);
+    }
 }

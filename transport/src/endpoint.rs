@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use crate::admission::{self, Admission, AdmissionCounts};
 use crate::certificate::ServerIdentity;
 use crate::close::{CloseCode, CloseReason};
-use crate::connection::{Connection, Link};
-use crate::limits::{EndpointLimits, HANDSHAKE_LIMIT};
+use crate::connection::{Addresses, Connection, Link};
+use crate::limits::{EndpointLimits, HANDSHAKE_LIMIT, SWIFT_DIAL_LIMIT};
 use crate::memory::Memory;
 use crate::quic_config;
 use crate::tls::{self, TlsFault};
@@ -131,8 +131,23 @@ impl Endpoint {
         server_name: &str,
         pins: &[PublicKey],
     ) -> Result<Connection, ConnectError> {
-        self.dial(Link::Client, address, server_name, pins, None)
-            .await
+        let to = (address, Addresses::One);
+        self.dial(Link::Client, to, server_name, pins, None).await
+    }
+
+    /// The same for a server with several addresses: a dial does not take long, and when the connection
+    /// falls silent, that is soon known.
+    ///
+    /// # Errors
+    /// Those of [`Self::connect_client`].
+    pub async fn connect_client_to_one_of(
+        &self,
+        (address, addresses): (SocketAddr, Addresses),
+        server_name: &str,
+        pins: &[PublicKey],
+    ) -> Result<Connection, ConnectError> {
+        let to = (address, addresses);
+        self.dial(Link::Client, to, server_name, pins, None).await
     }
 
     /// Connects this homeserver to another, which has to show one of the pinned keys. Each side
@@ -146,6 +161,22 @@ impl Endpoint {
         server_name: &str,
         pins: &[PublicKey],
     ) -> Result<Connection, ConnectError> {
+        let to = (address, Addresses::One);
+        self.connect_federation_to_one_of(to, server_name, pins)
+            .await
+    }
+
+    /// The same for a server with several addresses: a dial does not take long, and when the connection
+    /// falls silent, that is soon known.
+    ///
+    /// # Errors
+    /// Those of [`Self::connect_federation`].
+    pub async fn connect_federation_to_one_of(
+        &self,
+        to: (SocketAddr, Addresses),
+        server_name: &str,
+        pins: &[PublicKey],
+    ) -> Result<Connection, ConnectError> {
         let identity = self
             .inner
             .identity
@@ -153,29 +184,29 @@ impl Endpoint {
             .expect("no holder panics")
             .clone();
         let identity = identity.ok_or(ConnectError::NoIdentity)?;
-        self.dial(
-            Link::Federation,
-            address,
-            server_name,
-            pins,
-            Some(&identity),
-        )
-        .await
+        self.dial(Link::Federation, to, server_name, pins, Some(&identity))
+            .await
     }
 
     async fn dial(
         &self,
         link: Link,
-        address: SocketAddr,
+        (address, addresses): (SocketAddr, Addresses),
         server_name: &str,
         pins: &[PublicKey],
         identity: Option<&ServerIdentity>,
     ) -> Result<Connection, ConnectError> {
         let (tls, shown) = tls::client_config(link, pins.to_vec(), identity)
             .map_err(|fault| ConnectError::Configuration(fault.to_string()))?;
-        let config = quic_config::client(link, tls);
+        let config = quic_config::client(link, addresses, tls);
         let connecting = self.inner.quic.connect_with(config, address, server_name)?;
-        let handshake = timeout(HANDSHAKE_LIMIT, connecting);
+        let handshake = timeout(
+            match addresses {
+                Addresses::One | Addresses::LastOfSeveral => HANDSHAKE_LIMIT,
+                Addresses::Several => SWIFT_DIAL_LIMIT,
+            },
+            connecting,
+        );
         let outcome = handshake.await.map_err(|_| ConnectError::TimedOut)?;
         match (outcome, shown.get()) {
             (Ok(quic), Some(key)) => {

@@ -38,7 +38,7 @@ pub use admission::AdmissionCounts;
 pub use call::{CallError, IncomingCall, Responder};
 pub use certificate::{IdentityFault, ServerIdentity};
 pub use close::{CloseCode, CloseReason, StreamCode};
-pub use connection::{Connection, Link, Side};
+pub use connection::{Addresses, Connection, Link, Side};
 pub use endpoint::{BindError, ConnectError, Endpoint};
 pub use flow::{FlowReceiver, FlowSender};
 pub use frame::FrameFault;

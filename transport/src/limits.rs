@@ -55,6 +55,15 @@ pub const FEDERATION_IDLE_LIMIT: Duration = Duration::from_secs(8);
 /// Distance of a federation link's signs of life.
 pub const FEDERATION_KEEP_ALIVE: Duration = Duration::from_secs(2);
 
+/// Silence after which a connection is dead whose dialler has another address of that server to go to.
+pub const SWIFT_IDLE_LIMIT: Duration = Duration::from_millis(2_500);
+
+/// Distance of the signs of life on such a connection.
+pub const SWIFT_KEEP_ALIVE: Duration = Duration::from_secs(1);
+
+/// Time that a dial may take while there is another address of that server to go to.
+pub const SWIFT_DIAL_LIMIT: Duration = Duration::from_secs(1);
+
 /// Bytes that a peer may send on one stream ahead of its reader.
 pub const STREAM_WINDOW_BYTES: u32 = 2 << 20;
 

@@ -16,11 +16,12 @@ use rand::rngs::OsRng;
 use sha2::Sha256;
 
 use crate::certificate::ServerIdentity;
-use crate::connection::Link;
+use crate::connection::{Addresses, Link};
 use crate::limits::{
     CLIENT_IDLE_LIMIT, CLIENT_KEEP_ALIVE, CLIENT_WINDOW_BYTES, FEDERATION_IDLE_LIMIT,
     FEDERATION_KEEP_ALIVE, FEDERATION_WINDOW_BYTES, SEND_WINDOW_BYTES, STRANGER_SEND_WINDOW_BYTES,
     STRANGER_STREAMS_MAX, STRANGER_WINDOW_BYTES, STREAM_WINDOW_BYTES, STREAMS_MAX,
+    SWIFT_IDLE_LIMIT, SWIFT_KEEP_ALIVE,
 };
 use crate::tls::{self, TlsFault};
 
@@ -122,20 +123,18 @@ pub(crate) fn server(identity: &ServerIdentity) -> Result<ServerConfig, TlsFault
 }
 
 /// For a connection that this side opens.
-pub(crate) fn client(link: Link, crypto: QuicClientConfig) -> ClientConfig {
+pub(crate) fn client(link: Link, addresses: Addresses, crypto: QuicClientConfig) -> ClientConfig {
     let mut config = ClientConfig::new(Arc::new(crypto));
-    let transport = match link {
-        Link::Client => transport(
-            CLIENT_IDLE_LIMIT,
-            Some(CLIENT_KEEP_ALIVE),
-            CLIENT_WINDOW_BYTES,
-        ),
-        Link::Federation => transport(
-            FEDERATION_IDLE_LIMIT,
-            Some(FEDERATION_KEEP_ALIVE),
-            FEDERATION_WINDOW_BYTES,
-        ),
+    let (idle_limit, keep_alive) = match (addresses, link) {
+        (Addresses::Several | Addresses::LastOfSeveral, _) => (SWIFT_IDLE_LIMIT, SWIFT_KEEP_ALIVE),
+        (Addresses::One, Link::Client) => (CLIENT_IDLE_LIMIT, CLIENT_KEEP_ALIVE),
+        (Addresses::One, Link::Federation) => (FEDERATION_IDLE_LIMIT, FEDERATION_KEEP_ALIVE),
     };
+    let window_bytes = match link {
+        Link::Client => CLIENT_WINDOW_BYTES,
+        Link::Federation => FEDERATION_WINDOW_BYTES,
+    };
+    let transport = transport(idle_limit, Some(keep_alive), window_bytes);
     config.transport_config(Arc::new(transport));
     config
 }

@@ -5,7 +5,7 @@ use entente_identity::{AccountDid, DeviceId, ServerDid, SigningKey};
 use entente_protocol::call::{ClientRequest, ClientResponse, LoggedIn};
 use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::hello::{LOGIN_EXPORTER_LABEL, LoginProof, prove};
-use entente_transport::{ConnectError, Connection, Endpoint};
+use entente_transport::{Addresses, ConnectError, Connection, Endpoint};
 use entente_vault::ServerPin;
 
 use crate::clock::now;
@@ -68,17 +68,28 @@ pub(crate) async fn connect(
         .await
         .map_err(|error| Error::Unreachable(format!("{domain} cannot be located: {error}")))?;
     let mut last = Error::Unreachable(format!("{domain} has no address"));
-    for address in addresses {
-        let host = pin.client.host.as_str();
-        match endpoint.connect_client(address, host, &pin.keys).await {
-            Ok(connection) => return Ok(connection),
+    for to in Addresses::in_turn(addresses) {
+        let (host, address) = (pin.client.host.as_str(), to.0);
+        let dialling = endpoint.connect_client_to_one_of(to, host, &pin.keys);
+        let dialled = dialling.await;
+        match dialled {
+            Ok(connection) => {
+                documents.answered(domain, address);
+                return Ok(connection);
+            }
             Err(ConnectError::UnknownKey { .. }) => return Err(changed(&pin.server)),
             Err(error) => {
+                documents.fell_silent(domain, address);
                 last = Error::Unreachable(format!("{domain} does not answer: {error}"));
             }
         }
     }
     Err(last)
+}
+
+/// A connection to the homeserver broke: another of its nodes is tried first.
+pub(crate) fn broke(documents: &SafeClient, home: &ServerDid, connection: &Connection) {
+    documents.fell_silent(home.domain(), connection.remote_address());
 }
 
 fn changed(server: &ServerDid) -> Error {

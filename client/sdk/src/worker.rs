@@ -132,6 +132,9 @@ async fn session(shared: &Arc<Shared>) -> Result<()> {
         ended = pursue::run(shared, &connection) => ended,
         reason = connection.closed() => Err(Error::Unreachable(format!("the connection ended: {reason}"))),
     };
+    if matches!(ended, Err(Error::Unreachable(_))) {
+        home::broke(&shared.documents, &device.home, &connection);
+    }
     connection.close(CloseCode::DONE, "the session ended");
     ended
 }

@@ -1,6 +1,7 @@
 //! Files of the operator: the configuration, the host table.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::config::{Config, Origin};
@@ -52,8 +53,18 @@ fn host_tables(input: &[u8]) -> Verdict {
     let read = HostTable::parse(Path::new("hosts"), text);
     if let Ok(table) = &read {
         let lines = text.lines().map(|line| line.split('#').next());
-        let lines = lines.filter(|line| line.is_some_and(|line| !line.trim().is_empty()));
-        assert_eq!(table.len(), lines.count());
+        let entries = lines.flatten().filter(|line| !line.trim().is_empty());
+        let entries: Vec<&str> = entries.collect();
+        let names = entries
+            .iter()
+            .filter_map(|entry| entry.split_whitespace().next());
+        let names: BTreeSet<&str> = names.collect();
+        assert_eq!(table.len(), names.len());
+        let places = names
+            .iter()
+            .filter_map(|name| table.hosts(&name.parse().ok()?));
+        let places: usize = places.map(<[_]>::len).sum();
+        assert_eq!(places, entries.len(), "each line is a place");
     }
     Verdict::of(&read)
 }

@@ -7,8 +7,8 @@ use entente_protocol::entry::{Entry, Seq};
 use entente_protocol::flow::DeviceItem;
 
 use crate::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
-    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, MemberRow,
+    NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 
 /// One write. Closed on purpose: a new variant fails to compile in every store until it is handled.
@@ -79,6 +79,12 @@ pub enum Change {
     },
     /// Inserts or replaces a peer.
     PutPeer(PeerRow),
+    /// Inserts or replaces a node of this server.
+    PutNode(NodeRow),
+    /// Forgets a node of this server.
+    DropNode(NodeId),
+    /// Inserts or replaces who drives the link to a peer.
+    PutLink(LinkRow),
     /// Inserts or replaces what is pinned of another server's keys.
     PutPin(PinRow),
     /// Forgets what is pinned of another server's keys.

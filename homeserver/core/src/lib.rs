@@ -10,6 +10,7 @@
 //! - [`group_rows`]: how the rows of a room's group change, and how a past epoch is read back.
 //! - [`equivocation`]: a hub that showed two histories.
 //! - [`receive`]: the items that peers hand over; [`acknowledge`]: what their acknowledgements end.
+//! - [`links`]: which of this server's nodes drives the link to a peer.
 //! - [`register`], [`key_packages`], [`invite`], [`login`]: accounts and their devices.
 //!
 //! Invariants: no clock, randomness, I/O or locks; a refused command changes nothing.
@@ -23,6 +24,7 @@ pub mod group_info;
 pub mod group_rows;
 pub mod invite;
 pub mod key_packages;
+pub mod links;
 pub mod login;
 mod order;
 pub mod propose;

@@ -29,7 +29,8 @@ pub struct DeviceRow {
     pub account: AccountDid,
     /// The device.
     pub device: DeviceId,
-    /// The last number given out in its queue.
+    /// The last number given out in its queue. A number without an item says that the device is to look
+    /// at its rooms again.
     pub last_queued: u64,
 }
 
@@ -158,6 +159,52 @@ impl PeerRow {
             incoming: InStream::default(),
         }
     }
+}
+
+/// A node of this server: a process that shares its database with others. Drawn at random when it starts,
+/// and again when the others have given it up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub [u8; 16]);
+
+impl std::fmt::Display for NodeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0[..4]
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A node that lives, as far as the others know. Key: the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRow {
+    /// The node.
+    pub node: NodeId,
+    /// What its operator calls it.
+    pub name: String,
+    /// Raised again and again while it lives.
+    pub beat: u64,
+}
+
+/// Which node drives the link to a peer. Key: the peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkRow {
+    /// The peer.
+    pub peer: ServerDid,
+    /// The node that took it last.
+    pub holder: NodeId,
+    /// Raised whenever it is taken.
+    pub fence: u64,
+}
+
+/// How far a room's log goes, for whoever waits for it to grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The room.
+    pub room: RoomId,
+    /// The last entry.
+    pub head: Seq,
+    /// Every member server has the log up to here.
+    pub delivered: Seq,
 }
 
 /// What is pinned of another server's chain of keys. Key: the server.

@@ -19,6 +19,7 @@ use crate::credentials::Credentials;
 use crate::data_dir::DataDir;
 use crate::database;
 use crate::https::Directory as Users;
+use crate::nodes::Nodes;
 use crate::peers::{Directory, Outward, Peers};
 use crate::registration;
 use crate::server::{Server, explain};
@@ -32,6 +33,8 @@ pub struct Parts {
     pub here: Here,
     /// The key document that its greetings name.
     pub key_document: KeyDocumentId,
+    /// What its operator calls this node of it.
+    pub node_name: String,
     /// Its database.
     pub store: Arc<dyn Store>,
     /// How it finds others.
@@ -62,6 +65,7 @@ pub fn assemble(
     connect(Parts {
         here,
         key_document: credentials.key_document_id(),
+        node_name: config.node.name(),
         store: open_store(config, dir)?,
         discovery: Options::load(hosts.as_deref(), ca.as_deref())?,
         policy: peer_policy(config),
@@ -88,10 +92,11 @@ pub fn connect(parts: Parts) -> anyhow::Result<(Arc<Server>, WriterThread)> {
         waking.perform(effects);
     };
     let (writer, thread) = Writer::start(Arc::clone(&store), here.clone(), wake)?;
+    let nodes = Arc::new(Nodes::new(parts.node_name, store.writers()));
     let outward = Outward::new(
         (here.clone(), parts.key_document),
         Arc::clone(&store),
-        writer.clone(),
+        (writer.clone(), Arc::clone(&nodes)),
         parts.endpoint,
         Directory::new(
             SafeClient::new(parts.discovery)?,
@@ -107,6 +112,7 @@ pub fn connect(parts: Parts) -> anyhow::Result<(Arc<Server>, WriterThread)> {
         wakes,
         tails,
         peers: Peers::new(Arc::new(outward)),
+        nodes,
         started: now(),
     };
     Ok((Arc::new(server), thread))

@@ -10,6 +10,7 @@
 //! - `peers`: the links to other servers; `hub`: what this server does as the hub of a room.
 //! - `quotas`: how much is taken from whom.
 //! - `writer`: the one thread that writes; `wakes`, `tails`: who is told, and what they read.
+//! - `nodes`: this node among the others of its server.
 //! - `workers`: what runs beside all that.
 //! - `assembly`: puts the parts together; `node`: runs them, and stops them at the end.
 
@@ -26,6 +27,7 @@ mod https;
 mod hub;
 mod logging;
 mod node;
+mod nodes;
 mod peer_edge;
 mod peers;
 mod pipeline;

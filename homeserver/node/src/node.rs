@@ -16,9 +16,9 @@ use tokio::sync::watch;
 use crate::admin::{self, Readiness};
 use crate::assembly::{assemble, users};
 use crate::client_edge::{self, ClientEdge, Sessions, client_pipeline};
-use crate::config::{Config, Limits, Tls};
+use crate::config::{Config, Limits, StoreKind, Tls};
 use crate::credentials::Credentials;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, DataDirFault, DataDirLock};
 use crate::https::{Documents, HttpsEdge, KeyDocuments, tls_config};
 use crate::peer_edge::{self, Newest, PeerEdge, peer_pipeline};
 use crate::quotas::Quotas;
@@ -44,16 +44,19 @@ struct Bound {
 /// It could not start, or a part that it cannot do without broke.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let dir = DataDir::open(&config.server.data_dir)?;
-    let _lock = dir.lock()?;
+    let _lock = lock(&dir, config.store.kind)?;
     let bound = bind(&config, &dir).await?;
     let (ready, readiness) = watch::channel(Readiness::NotReady("starting".to_owned()));
     let handle: Handle<SocketAddr> = Handle::new();
     tokio::spawn(reload(config.tls, bound.https.tls()));
     let mut https = tokio::spawn(bound.https.serve(handle.clone()));
     let admin = tokio::spawn(admin::serve(bound.admin, readiness));
-    let serving = (Arc::clone(&bound.server), bound.endpoint.clone());
+    let server = Arc::clone(&bound.server);
+    let entered = server.nodes.enter(&server.writer).await;
+    entered.map_err(|fault| anyhow!("the database does not take this node: {}", fault.detail))?;
+    let serving = (Arc::clone(&server), bound.endpoint.clone());
     tokio::spawn(accept(serving, config.limits));
-    workers::start(&bound.server).await?;
+    workers::start(&server, config.node.poll()).await?;
     let reporting = tokio::spawn(report(bound.writer.condition, ready.clone()));
     tracing::info!(server = %bound.server.me(), version = env!("CARGO_PKG_VERSION"), "ready");
     let stopped = tokio::select! {
@@ -65,11 +68,22 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     reporting.abort();
     ready.send_replace(Readiness::NotReady("stopping".to_owned()));
     handle.graceful_shutdown(Some(GRACE));
+    server.nodes.leave(&server.writer).await;
     let farewell = "the server stops";
     bound.endpoint.close(CloseCode::SHUTDOWN, farewell).await;
     https.await??;
     admin.abort();
     stopped
+}
+
+/// Takes the data folder for this process alone. Nodes on Postgres keep nothing in it but keys, so that
+/// they may have it from a file system that cannot be written to, and share it.
+fn lock(dir: &DataDir, store: StoreKind) -> Result<Option<DataDirLock>, DataDirFault> {
+    match (dir.lock(), store) {
+        (Ok(lock), _) => Ok(Some(lock)),
+        (Err(fault), StoreKind::Postgres) if fault.is_read_only() => Ok(None),
+        (Err(fault), _) => Err(fault),
+    }
 }
 
 /// Reads all that the configuration names, and binds the addresses.

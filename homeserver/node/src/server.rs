@@ -6,6 +6,7 @@ use entente_homeserver_ops::{Here, Read, Store, StoreFault, store_fault};
 use entente_identity::{ServerDid, UnixMillis};
 use entente_protocol::fault::{Fault, FaultCode};
 
+use crate::nodes::Nodes;
 use crate::peers::Peers;
 use crate::tails::Tails;
 use crate::wakes::Wakes;
@@ -25,6 +26,8 @@ pub struct Server {
     pub tails: Arc<Tails>,
     /// The other servers.
     pub peers: Peers,
+    /// This node among the others of this server.
+    pub nodes: Arc<Nodes>,
     /// When it started.
     pub started: UnixMillis,
 }

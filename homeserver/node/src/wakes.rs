@@ -14,6 +14,8 @@ use entente_homeserver_core::Effect;
 use entente_identity::{AccountDid, DeviceId, ServerDid};
 use tokio::sync::Notify;
 
+use crate::nodes::Interests;
+
 /// A device.
 pub type DeviceKey = (AccountDid, DeviceId);
 
@@ -134,14 +136,26 @@ impl Wakes {
         }
     }
 
-    fn wake_room(&self, room: RoomId) {
+    /// What flows wait for now.
+    #[must_use]
+    pub fn interests(&self) -> Interests {
+        let flows = lock(&self.flows);
+        Interests {
+            rooms: flows.rooms.keys().copied().collect(),
+            devices: flows.devices.keys().copied().collect(),
+        }
+    }
+
+    /// Wakes the flows that follow a room.
+    pub fn wake_room(&self, room: RoomId) {
         let flows = lock(&self.flows);
         for signal in flows.rooms.get(&room).into_iter().flat_map(HashMap::values) {
             signal.insert(Wake::Room(room));
         }
     }
 
-    fn wake_device(&self, device: DeviceKey) {
+    /// Wakes the flows of a device.
+    pub fn wake_device(&self, device: DeviceKey) {
         let flows = lock(&self.flows);
         let signals = flows.devices.get(&device).into_iter();
         for signal in signals.flat_map(HashMap::values) {

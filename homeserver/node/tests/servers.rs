@@ -2,6 +2,7 @@
 //! whoever is killed meanwhile.
 
 mod network;
+mod nodes;
 
 use std::collections::BTreeSet;
 

@@ -3,8 +3,9 @@
 use entente_groups::{KeyPackageRef, RoomId, Suite};
 use entente_homeserver_core::commit::CheckedBundle;
 use entente_homeserver_core::create_room::CheckedRoom;
+use entente_homeserver_core::links::{Taken, Tenure};
 use entente_homeserver_core::propose::CheckedProposal;
-use entente_homeserver_core::rows::{Claimant, PeerRow};
+use entente_homeserver_core::rows::{Claimant, LinkRow, NodeId, PeerRow};
 use entente_homeserver_core::submit::Submitted;
 use entente_identity::{AccountDid, DeviceId, KeyPin, ServerDid};
 use entente_protocol::call::{
@@ -93,19 +94,51 @@ pub enum Command {
     },
     /// A peer handed over a batch. Answer: `Received`.
     Receive(VerifiedBatch),
-    /// A peer owns what was owed to it, up to a number. Answer: `Done`.
+    /// A peer owns what was owed to it, up to a number. Answer: `Done`, or `Lost`.
     Acknowledge {
         /// The peer.
         peer: ServerDid,
+        /// The hold on its link of whoever was told.
+        tenure: Tenure,
         /// The number.
         up_to: u64,
     },
-    /// A new stream epoch towards a peer begins. Answer: `Peer`.
+    /// A new stream epoch towards a peer begins. Answer: `Peer`, or `Lost`.
     BeginEpoch {
         /// The peer.
         peer: ServerDid,
+        /// The hold on its link of whoever begins it.
+        tenure: Tenure,
         /// The new stream epoch.
         stream_epoch: u64,
+    },
+    /// A node wants to drive the link to a peer, in a new stream epoch. Answer: `Taken`, `Held`, or
+    /// `Buried` if the node has not entered.
+    TakeLink {
+        /// The peer.
+        peer: ServerDid,
+        /// The node.
+        node: NodeId,
+        /// The lowest stream epoch that may begin.
+        stream_epoch: u64,
+    },
+    /// A node starts. Answer: `Done`.
+    Enter {
+        /// The node.
+        node: NodeId,
+        /// What its operator calls it.
+        name: String,
+        /// What becomes of the others.
+        others: Others,
+    },
+    /// A node lives. Answer: `Done`, or `Buried` if the others gave it up.
+    Beat(NodeId),
+    /// A node does not live any more. Answer: `Buried`, or `Done` if it has beaten since.
+    Bury {
+        /// The node.
+        node: NodeId,
+        /// The beat that was seen last; none if the node itself leaves.
+        beat: Option<u64>,
     },
     /// What is pinned of another server's keys, at first contact or after a renewal. Answer: `Done`.
     Pin(Box<KeyPin>),
@@ -129,6 +162,15 @@ pub enum Command {
     },
 }
 
+/// What a node that starts knows of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// No other process can be using the database: nodes that have rows ended without a word.
+    Gone,
+    /// They may live.
+    MayLive,
+}
+
 /// The answer to a [`Command`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -144,6 +186,14 @@ pub enum Answer {
     Claimed(ClaimedKeyPackage),
     /// The peer as it is now.
     Peer(PeerRow),
+    /// The link, with a new stream epoch.
+    Taken(Taken),
+    /// Another node drives that link.
+    Held(LinkRow),
+    /// The link is not the caller's any more; nothing was changed.
+    Lost,
+    /// The node has no row.
+    Buried,
     /// What to tell the sender.
     Received(RelayReply),
     /// The end of the log after the repair.

@@ -8,9 +8,11 @@
 
 mod accounts;
 mod chance;
+pub mod crash;
 mod differential;
 mod key_packages;
 mod log;
+mod nodes;
 mod observation;
 mod outboxes;
 mod pages;
@@ -98,6 +100,14 @@ behaviours! {
     peers {
         a_peer_that_is_put_again_is_replaced,
         peers_are_listed_in_order,
+        peers_come_in_pages,
+    }
+    nodes {
+        a_node_is_replaced_and_forgotten,
+        nodes_are_listed_in_order,
+        a_link_is_replaced_and_comes_in_pages,
+        log_ends_are_those_of_rooms_that_are_held,
+        queue_ends_are_those_of_devices_at_home,
     }
     outboxes {
         what_is_owed_comes_in_order_after_a_number,

@@ -127,10 +127,26 @@ async fn dispatch(
             begins_after,
         } => write::greeted::run(work, peer, stream_epoch, begins_after).await,
         Command::Receive(batch) => write::receive::run(work, batch).await,
-        Command::Acknowledge { peer, up_to } => write::acknowledge::run(work, peer, up_to).await,
-        Command::BeginEpoch { peer, stream_epoch } => {
-            write::begin_epoch::run(work, peer, stream_epoch).await
+        Command::Acknowledge {
+            peer,
+            tenure,
+            up_to,
+        } => write::acknowledge::run(work, peer, tenure, up_to).await,
+        Command::BeginEpoch {
+            peer,
+            tenure,
+            stream_epoch,
+        } => write::begin_epoch::run(work, peer, tenure, stream_epoch).await,
+        Command::TakeLink {
+            peer,
+            node,
+            stream_epoch,
+        } => write::take_link::run(work, peer, node, stream_epoch).await,
+        Command::Enter { node, name, others } => {
+            write::nodes::enter(work, node, name, others).await
         }
+        Command::Beat(node) => write::nodes::beat(work, node).await,
+        Command::Bury { node, beat } => write::nodes::bury(work, node, beat).await,
         Command::Pin(pin) => write::pin::put(work, *pin).await,
         Command::DropPin(server) => write::pin::drop(work, server).await,
         Command::Freeze { proof, shown } => write::freeze::run(work, *proof, shown).await,

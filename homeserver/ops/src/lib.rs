@@ -21,6 +21,6 @@ mod store;
 mod work;
 mod write;
 
-pub use command::{Answer, Command};
+pub use command::{Answer, Command, Others};
 pub use execute::{Executed, Here, execute, store_fault};
-pub use store::{Page, Read, Store, StoreFault, Tx};
+pub use store::{Page, Read, Store, StoreFault, Tx, Writers};

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use entente_homeserver_core::Change;
 use futures::lock::{Mutex as Turn, OwnedMutexGuard};
 
-use crate::store::{Read, Store, StoreFault, Tx};
+use crate::store::{Read, Store, StoreFault, Tx, Writers};
 use rows::Rows;
 
 /// A database that lives as long as the last handle on it; clones are handles on the same rows.
@@ -68,6 +68,10 @@ impl MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
+    fn writers(&self) -> Writers {
+        Writers::One
+    }
+
     async fn read(&self) -> Result<Box<dyn Read>, StoreFault> {
         let rows = lock(&self.disk).rows.clone();
         Ok(Box::new(View {

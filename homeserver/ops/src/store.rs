@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use entente_groups::{Epoch, KeyPackageRef, MessageId, RoomId, Suite};
 use entente_homeserver_core::Change;
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
-    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
+    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
@@ -151,6 +151,39 @@ pub trait Read: Send {
     /// All peers, in ascending order.
     async fn peers(&mut self) -> Result<Vec<PeerRow>, StoreFault>;
 
+    /// At most so many peers after one in ascending order, or from the first one on.
+    async fn peers_after(
+        &mut self,
+        after: Option<&ServerDid>,
+        limit: usize,
+    ) -> Result<Vec<PeerRow>, StoreFault>;
+
+    /// The node of this server.
+    async fn node(&mut self, node: &NodeId) -> Result<Option<NodeRow>, StoreFault>;
+
+    /// All nodes of this server, in ascending order.
+    async fn nodes(&mut self) -> Result<Vec<NodeRow>, StoreFault>;
+
+    /// Who drives the link to a peer.
+    async fn link(&mut self, peer: &ServerDid) -> Result<Option<LinkRow>, StoreFault>;
+
+    /// Who drives the links to at most so many peers after one in ascending order, or from the first
+    /// one on.
+    async fn links_after(
+        &mut self,
+        after: Option<&ServerDid>,
+        limit: usize,
+    ) -> Result<Vec<LinkRow>, StoreFault>;
+
+    /// How far the logs of these rooms go, in ascending order; of those that are held here.
+    async fn log_ends(&mut self, rooms: &[RoomId]) -> Result<Vec<LogEnd>, StoreFault>;
+
+    /// How far the queues of these devices go, in ascending order; of those that are at home here.
+    async fn queue_ends(
+        &mut self,
+        devices: &[(AccountDid, DeviceId)],
+    ) -> Result<Vec<DeviceRow>, StoreFault>;
+
     /// What is pinned of a server's keys.
     async fn pin(&mut self, server: &ServerDid) -> Result<Option<PinRow>, StoreFault>;
 
@@ -222,9 +255,21 @@ pub trait Tx: Read {
     async fn commit(self: Box<Self>) -> Result<(), StoreFault>;
 }
 
+/// Who writes to a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// Whoever holds this store, and nobody else.
+    One,
+    /// Other nodes of the same server may, too: what is in memory may be old, and rows are asked again.
+    Several,
+}
+
 /// A homeserver's database.
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// Who writes to it.
+    fn writers(&self) -> Writers;
+
     /// A consistent view for reading: what is committed by now, and nothing later. Views are few:
     /// whoever holds one opens no other, and drops it before waiting for anything else.
     async fn read(&self) -> Result<Box<dyn Read>, StoreFault>;

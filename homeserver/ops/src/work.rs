@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use entente_groups::{MessageId, RoomId};
 use entente_homeserver_core::equivocation::Standing;
 use entente_homeserver_core::rows::{
-    DeviceRow, MemberRow, PeerRow, PendingRow, QueuedRow, RoomRow,
+    DeviceRow, LinkRow, MemberRow, PeerRow, PendingRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_core::{Change, Decision, Effect, Owed, Queued};
 use entente_identity::{AccountDid, DeviceId, PublicKey, ServerDid, UnixMillis};
@@ -33,6 +33,7 @@ pub(crate) struct Work<'a> {
     standings: HashMap<RoomId, Standing>,
     checkpoints: SeenCheckpoints,
     peers: BTreeMap<ServerDid, PeerRow>,
+    links: HashMap<ServerDid, Option<LinkRow>>,
     devices: HashMap<DeviceKey, Option<DeviceRow>>,
     members: HashMap<MemberKey, Option<MemberRow>>,
     pending: HashMap<(RoomId, MessageId), Option<PendingRow>>,
@@ -56,6 +57,7 @@ impl<'a> Work<'a> {
             standings: HashMap::new(),
             checkpoints: SeenCheckpoints::default(),
             peers: BTreeMap::new(),
+            links: HashMap::new(),
             devices: HashMap::new(),
             members: HashMap::new(),
             pending: HashMap::new(),
@@ -170,6 +172,16 @@ impl<'a> Work<'a> {
         Ok(row)
     }
 
+    /// Who drives the link to a peer.
+    pub(crate) async fn link(&mut self, peer: &ServerDid) -> Result<Option<LinkRow>, StoreFault> {
+        if let Some(known) = self.links.get(peer) {
+            return Ok(known.clone());
+        }
+        let loaded = self.tx.link(peer).await?;
+        self.links.insert(peer.clone(), loaded.clone());
+        Ok(loaded)
+    }
+
     /// A device at home here. Devices of one account are loaded together.
     pub(crate) async fn device(&mut self, key: DeviceKey) -> Result<Option<DeviceRow>, StoreFault> {
         if let Some(known) = self.devices.get(&key) {
@@ -206,8 +218,24 @@ impl<'a> Work<'a> {
         for (peer, item) in decision.owed {
             self.owe(peer, item).await?;
         }
+        let has_item: HashSet<DeviceKey> = decision
+            .queued
+            .iter()
+            .map(|queued| (queued.account, queued.device))
+            .collect();
         for queued in decision.queued {
             self.enqueue(queued).await?;
+        }
+        for effect in &decision.effects {
+            match effect {
+                Effect::WakeDevice(account, device) if !has_item.contains(&(*account, *device)) => {
+                    self.pass_number((*account, *device)).await?;
+                }
+                Effect::WakeDevice(..)
+                | Effect::WakeRoom(_)
+                | Effect::WakePeer(_)
+                | Effect::RepairRoom(_) => {}
+            }
         }
         self.effects.extend(decision.effects);
         Ok(decision.reply)
@@ -256,12 +284,15 @@ impl<'a> Work<'a> {
             Change::DropQueued {
                 account, device, ..
             } => _ = self.invites.remove(&(*account, *device)),
+            Change::PutLink(row) => _ = self.links.insert(row.peer.clone(), Some(row.clone())),
             Change::PutEquivocation(row) => _ = self.standings.insert(row.room, Standing::Frozen),
             Change::PutAccount(_)
             | Change::PutKeyPackage(_)
             | Change::DropKeyPackage(_)
             | Change::DropLastResort { .. }
             | Change::PutClaim(_)
+            | Change::PutNode(_)
+            | Change::DropNode(_)
             | Change::PutPin(_)
             | Change::DropPin(_)
             | Change::Attest { .. }
@@ -322,6 +353,16 @@ impl<'a> Work<'a> {
             invited_by: queued.invited_by,
         }));
         self.note(Change::PutDevice(row));
+        Ok(())
+    }
+
+    /// Gives out a number of a device's queue without an item: whoever serves the device at another node
+    /// sees that it is to look again.
+    async fn pass_number(&mut self, key: DeviceKey) -> Result<(), StoreFault> {
+        if let Some(mut row) = self.device(key).await? {
+            row.last_queued += 1;
+            self.note(Change::PutDevice(row));
+        }
         Ok(())
     }
 

@@ -12,6 +12,7 @@ pub(crate) mod create_room;
 pub(crate) mod freeze;
 pub(crate) mod greeted;
 pub(crate) mod invite;
+pub(crate) mod nodes;
 pub(crate) mod note_claim;
 pub(crate) mod pin;
 pub(crate) mod propose;
@@ -20,6 +21,7 @@ pub(crate) mod receive;
 pub(crate) mod register;
 pub(crate) mod repair;
 pub(crate) mod submit;
+pub(crate) mod take_link;
 
 use entente_protocol::fault::{Fault, FaultCode};
 

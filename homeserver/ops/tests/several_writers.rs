@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use entente_homeserver_core::register::RegistrationPolicy;
 use entente_homeserver_ops::memory::MemoryStore;
-use entente_homeserver_ops::{Answer, Command, Here, Read, Store, StoreFault, Tx, execute};
+use entente_homeserver_ops::{
+    Answer, Command, Here, Read, Store, StoreFault, Tx, Writers, execute,
+};
 use entente_identity::{ServerDid, SigningKey, UnixMillis};
 use entente_protocol::fault::FaultCode;
 use futures::executor::block_on;
@@ -19,6 +21,10 @@ struct Overtaken {
 
 #[async_trait]
 impl Store for Overtaken {
+    fn writers(&self) -> Writers {
+        Writers::One
+    }
+
     async fn read(&self) -> Result<Box<dyn Read>, StoreFault> {
         self.rows.read().await
     }
@@ -53,14 +59,15 @@ fn check(overtaken: u32) -> (Result<Answer, FaultCode>, u32) {
         key: SigningKey::from_seed(&[1; 32]),
         registration: RegistrationPolicy::Open,
     };
-    let begin = Command::BeginEpoch {
+    let begin = Command::Greeted {
         peer: peer(),
         stream_epoch: 7,
+        begins_after: 0,
     };
     let executed = block_on(execute(&store, &here, vec![begin], UnixMillis(5)));
     let answer = executed.answers.into_iter().next().unwrap();
     let kept = block_on(async { store.rows.read().await.unwrap().peer(&peer()).await });
-    let written = kept.unwrap().is_some_and(|row| row.stream_epoch == 7);
+    let written = kept.unwrap().is_some_and(|row| row.incoming.epoch == 7);
     assert_eq!(answer.is_ok(), written, "what is answered is written");
     assert_eq!(answer.is_ok(), executed.failure.is_none());
     (

@@ -2,8 +2,8 @@
 
 use entente_groups::KeyPackageUse;
 use entente_homeserver_core::rows::{
-    AccountRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow, PendingRow, QueuedRow,
-    RoomRow,
+    AccountRow, ClaimRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow, PendingRow,
+    QueuedRow, RoomRow,
 };
 use entente_homeserver_core::{Change, Owed};
 use entente_homeserver_ops::StoreFault;
@@ -44,6 +44,9 @@ kinds! {
     EPOCH = Epoch, PUT_EPOCH, key 2;
     NO_EPOCHS = Epoch, DROP_EPOCHS, key 0;
     PEER = Peer, PUT_PEER, key 1;
+    NODE = Node, PUT_NODE, key 1;
+    NO_NODE = Node, DROP_NODE, key 0;
+    LINK = Link, PUT_LINK, key 1;
     PIN = Pin, PUT_PIN, key 1;
     NO_PIN = Pin, DROP_PIN, key 0;
     EQUIVOCATION = Equivocation, PUT_EQUIVOCATION, key 0;
@@ -91,11 +94,7 @@ pub(crate) fn fold(writes: &mut Writes, change: Change) -> Result<(), StoreFault
             writes.push(&DEVICE, [account(&row.account), device(&row.device), last]);
         }
         Change::PutKeyPackage(row) => put_key_package(writes, row),
-        Change::PutClaim(row) => {
-            let (room, reference) = (bytes(row.room.0), bytes(row.reference.as_slice()));
-            let (home, time) = (text(&row.home), number(row.time.0));
-            writes.push(&CLAIM, [room, reference, home, time]);
-        }
+        Change::PutClaim(row) => put_claim(writes, &row),
         Change::PutRoom(row) => put_room(writes, &row),
         Change::AppendEntry(entry) => append_entry(writes, entry),
         Change::Attest {
@@ -121,6 +120,14 @@ pub(crate) fn fold(writes: &mut Writes, change: Change) -> Result<(), StoreFault
         }
         Change::PutEpoch(row) => put_epoch(writes, row),
         Change::PutPeer(row) => put_peer(writes, &row),
+        Change::PutNode(row) => {
+            let (name, beat) = (text(row.name), number(row.beat));
+            writes.push(&NODE, [bytes(row.node.0), name, beat]);
+        }
+        Change::PutLink(row) => {
+            let (peer, fence) = (text(&row.peer), number(row.fence));
+            writes.push(&LINK, [peer, bytes(row.holder.0), fence]);
+        }
         Change::PutPin(row) => {
             let (server, pin) = (text(&row.pin.did), bytes(encode(&row.pin)));
             writes.push(&PIN, [server, pin, number(row.since.0)]);
@@ -136,6 +143,7 @@ pub(crate) fn fold(writes: &mut Writes, change: Change) -> Result<(), StoreFault
         Change::EndMember { .. }
         | Change::DropKeyPackage(_)
         | Change::DropPin(_)
+        | Change::DropNode(_)
         | Change::DropLastResort { .. }
         | Change::DropEpochs { .. }
         | Change::DropOwed { .. }
@@ -161,6 +169,7 @@ fn end(writes: &mut Writes, change: Change) -> Result<(), StoreFault> {
         Change::DropKeyPackage(reference) => {
             writes.push(&NO_KEY_PACKAGE, [bytes(reference.as_slice())]);
         }
+        Change::DropNode(node) => writes.push(&NO_NODE, [bytes(node.0)]),
         Change::DropPin(server) => writes.push(&NO_PIN, [text(server)]),
         Change::DropLastResort {
             account: of,
@@ -218,6 +227,12 @@ fn put_key_package(writes: &mut Writes, row: KeyPackageRow) {
         Cell::MaybeText(by),
     ];
     writes.push(&KEY_PACKAGE, cells);
+}
+
+fn put_claim(writes: &mut Writes, row: &ClaimRow) {
+    let (room, reference) = (bytes(row.room.0), bytes(row.reference.as_slice()));
+    let (home, time) = (text(&row.home), number(row.time.0));
+    writes.push(&CLAIM, [room, reference, home, time]);
 }
 
 fn put_room(writes: &mut Writes, row: &RoomRow) {

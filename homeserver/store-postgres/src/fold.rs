@@ -23,6 +23,8 @@ pub(crate) enum Table {
     GroupRow,
     Epoch,
     Peer,
+    Node,
+    Link,
     Pin,
     Equivocation,
     Outbox,

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use entente_homeserver_core::Change;
-use entente_homeserver_ops::{Read, Store, StoreFault, Tx};
+use entente_homeserver_ops::{Read, Store, StoreFault, Tx, Writers};
 use futures::lock::Mutex as Turn;
 
 pub use settings::{Migrations, Settings, SettingsFault};
@@ -108,6 +108,10 @@ async fn prepare(settings: Settings, reactor: Arc<Reactor>) -> Result<(), StoreF
 
 #[async_trait]
 impl Store for PostgresStore {
+    fn writers(&self) -> Writers {
+        Writers::Several
+    }
+
     async fn read(&self) -> Result<Box<dyn Read>, StoreFault> {
         let session = Session::begin(&self.readers, &self.reactor, BEGIN_READ, None).await?;
         Ok(Box::new(View {

@@ -31,6 +31,10 @@ pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
         "V2__pins_and_proofs",
         include_str!("../../../migrations/postgres/0002_pins_and_proofs.sql"),
     ),
+    (
+        "V3__links",
+        include_str!("../../../migrations/postgres/0003_links.sql"),
+    ),
 ];
 
 /// How often the lock's table is made, when others make it at the same time.

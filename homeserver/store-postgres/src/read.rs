@@ -1,12 +1,12 @@
 //! What each read answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use entente_groups::{Epoch, KeyPackageRef, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
-    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
+    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_ops::{Page, Read, StoreFault};
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis};
@@ -21,8 +21,8 @@ use crate::View;
 use crate::fault::unreadable;
 use crate::rows::{
     Columns, account_row, bound, claim_row, device_row, entry_at, epoch_row, equivocation_row,
-    header, key_package_row, member_row, parked_row, peer_row, pending_row, pin_row, queued_row,
-    room_row, shown_head, signed, suite_number,
+    header, key_package_row, link_row, log_end, member_row, node_row, parked_row, peer_row,
+    pending_row, pin_row, queued_row, room_row, shown_head, signed, suite_number,
 };
 use crate::session::{Parameters, Session};
 use crate::statements as sql;
@@ -326,6 +326,61 @@ impl<T: Send> Read for View<T> {
             shown_head,
         )
         .await
+    }
+
+    async fn peers_after(
+        &mut self,
+        after: Option<&ServerDid>,
+        limit: usize,
+    ) -> Result<Vec<PeerRow>, StoreFault> {
+        let after = after.map(ToString::to_string).unwrap_or_default();
+        let parameters: Parameters<'_> = &[&after, &bound(limit as u64)];
+        all(&mut self.session, sql::PEERS_AFTER, parameters, peer_row).await
+    }
+
+    async fn node(&mut self, node: &NodeId) -> Result<Option<NodeRow>, StoreFault> {
+        one(&mut self.session, sql::NODE, &[&&node.0[..]], node_row).await
+    }
+
+    async fn nodes(&mut self) -> Result<Vec<NodeRow>, StoreFault> {
+        all(&mut self.session, sql::NODES, &[], node_row).await
+    }
+
+    async fn link(&mut self, peer: &ServerDid) -> Result<Option<LinkRow>, StoreFault> {
+        one(&mut self.session, sql::LINK, &[&peer.to_string()], link_row).await
+    }
+
+    async fn links_after(
+        &mut self,
+        after: Option<&ServerDid>,
+        limit: usize,
+    ) -> Result<Vec<LinkRow>, StoreFault> {
+        let after = after.map(ToString::to_string).unwrap_or_default();
+        let parameters: Parameters<'_> = &[&after, &bound(limit as u64)];
+        all(&mut self.session, sql::LINKS_AFTER, parameters, link_row).await
+    }
+
+    async fn log_ends(&mut self, rooms: &[RoomId]) -> Result<Vec<LogEnd>, StoreFault> {
+        let wanted: BTreeSet<&RoomId> = rooms.iter().collect();
+        let wanted: Vec<&[u8]> = wanted.into_iter().map(|room| &room.0[..]).collect();
+        let mut ends = all(&mut self.session, sql::LOG_ENDS, &[&wanted], log_end).await?;
+        ends.sort_unstable_by_key(|end| end.room);
+        Ok(ends)
+    }
+
+    async fn queue_ends(
+        &mut self,
+        devices: &[(AccountDid, DeviceId)],
+    ) -> Result<Vec<DeviceRow>, StoreFault> {
+        let wanted: BTreeSet<&(AccountDid, DeviceId)> = devices.iter().collect();
+        let (accounts, ids): (Vec<&[u8]>, Vec<&[u8]>) = wanted
+            .into_iter()
+            .map(|(account, device)| (root(account), &device.0[..]))
+            .unzip();
+        let parameters: Parameters<'_> = &[&accounts, &ids];
+        let mut ends = all(&mut self.session, sql::QUEUE_ENDS, parameters, device_row).await?;
+        ends.sort_unstable_by_key(|row| (row.account, row.device));
+        Ok(ends)
     }
 
     async fn owed(

@@ -3,8 +3,8 @@
 use entente_federation::inbox::InStream;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, Claimant, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
-    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, Claimant, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow,
+    LogEnd, MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_ops::StoreFault;
 use entente_identity::{AccountDid, DeviceId, PublicKey, ServerDid, UnixMillis, decode_exact};
@@ -213,6 +213,31 @@ pub(crate) fn peer_row(columns: &Columns<'_>) -> Result<PeerRow, StoreFault> {
             epoch: columns.number(4)?,
             last: columns.number(5)?,
         },
+    })
+}
+
+pub(crate) fn node_row(columns: &Columns<'_>) -> Result<NodeRow, StoreFault> {
+    let name: &str = columns.column(1)?;
+    Ok(NodeRow {
+        node: NodeId(columns.fixed(0)?),
+        name: name.to_owned(),
+        beat: columns.number(2)?,
+    })
+}
+
+pub(crate) fn link_row(columns: &Columns<'_>) -> Result<LinkRow, StoreFault> {
+    Ok(LinkRow {
+        peer: columns.server(0)?,
+        holder: NodeId(columns.fixed(1)?),
+        fence: columns.number(2)?,
+    })
+}
+
+pub(crate) fn log_end(columns: &Columns<'_>) -> Result<LogEnd, StoreFault> {
+    Ok(LogEnd {
+        room: columns.room(0)?,
+        head: columns.seq(1)?,
+        delivered: columns.seq(2)?,
     })
 }
 

@@ -85,6 +85,17 @@ statements! {
         WHERE server = $1";
     PEERS = "SELECT server, stream_epoch, last_out, acked, in_epoch, in_last FROM peer
         ORDER BY server";
+    PEERS_AFTER = "SELECT server, stream_epoch, last_out, acked, in_epoch, in_last FROM peer
+        WHERE server > $1 ORDER BY server LIMIT $2";
+    NODE = "SELECT node, name, beat FROM node WHERE node = $1";
+    NODES = "SELECT node, name, beat FROM node ORDER BY node";
+    LINK = "SELECT peer, holder, fence FROM link WHERE peer = $1";
+    LINKS_AFTER = "SELECT peer, holder, fence FROM link WHERE peer > $1 ORDER BY peer LIMIT $2";
+    LOG_ENDS = "SELECT room.room, room.seq, room.delivered
+        FROM UNNEST($1::bytea[]) AS wanted(room) JOIN room ON room.room = wanted.room";
+    QUEUE_ENDS = "SELECT device.account, device.device, device.last_queued
+        FROM UNNEST($1::bytea[], $2::bytea[]) AS wanted(account, device)
+        JOIN device ON device.account = wanted.account AND device.device = wanted.device";
     PIN = "SELECT pin, since FROM pin WHERE server = $1";
     EQUIVOCATION = "SELECT room, time, proof FROM equivocation WHERE room = $1";
     /// Pointers and items; what the pointers lead to is asked for after them. One statement would have
@@ -220,6 +231,16 @@ statements! {
         ON CONFLICT (server) DO UPDATE SET stream_epoch = excluded.stream_epoch,
             last_out = excluded.last_out, acked = excluded.acked, in_epoch = excluded.in_epoch,
             in_last = excluded.in_last";
+    PUT_NODE = "INSERT INTO node (node, name, beat)
+        SELECT node, name, beat FROM UNNEST($1::bytea[], $2::text[], $3::bigint[])
+            AS new(node, name, beat)
+        ON CONFLICT (node) DO UPDATE SET name = excluded.name, beat = excluded.beat";
+    DROP_NODE = "DELETE FROM node USING UNNEST($1::bytea[]) AS gone(node)
+        WHERE node.node = gone.node";
+    PUT_LINK = "INSERT INTO link (peer, holder, fence)
+        SELECT peer, holder, fence FROM UNNEST($1::text[], $2::bytea[], $3::bigint[])
+            AS new(peer, holder, fence)
+        ON CONFLICT (peer) DO UPDATE SET holder = excluded.holder, fence = excluded.fence";
     PUT_PIN = "INSERT INTO pin (server, pin, since)
         SELECT server, pin, since
         FROM UNNEST($1::text[], $2::bytea[], $3::bigint[]) AS new(server, pin, since)

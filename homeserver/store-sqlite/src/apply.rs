@@ -2,7 +2,7 @@
 
 use entente_groups::KeyPackageUse;
 use entente_homeserver_core::rows::{
-    AccountRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
+    AccountRow, ClaimRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
     PendingRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_core::{Change, Owed};
@@ -34,12 +34,7 @@ pub(crate) fn apply(to: &Connection, change: Change) -> Result<(), StoreFault> {
             run(to, sql, params![account, device, last])
         }
         Change::PutKeyPackage(row) => put_key_package(to, &row),
-        Change::PutClaim(row) => {
-            let sql = "INSERT OR REPLACE INTO claim VALUES (?1, ?2, ?3, ?4)";
-            let (reference, home) = (row.reference.as_slice(), row.home.to_string());
-            let time = signed(row.time.0);
-            run(to, sql, params![row.room.0, reference, home, time])
-        }
+        Change::PutClaim(row) => put_claim(to, &row),
         Change::PutRoom(row) => put_room(to, &row),
         Change::AppendEntry(entry) => append_entry(to, &entry),
         Change::PutMember(row) => put_member(to, &row),
@@ -57,6 +52,15 @@ pub(crate) fn apply(to: &Connection, change: Change) -> Result<(), StoreFault> {
         }
         Change::PutEquivocation(row) => put_equivocation(to, &row),
         Change::PutPending(row) => put_pending(to, &row),
+        Change::PutNode(row) => {
+            let sql = "INSERT OR REPLACE INTO node VALUES (?1, ?2, ?3)";
+            run(to, sql, params![row.node.0, row.name, signed(row.beat)])
+        }
+        Change::PutLink(row) => {
+            let sql = "INSERT OR REPLACE INTO link VALUES (?1, ?2, ?3)";
+            let (peer, fence) = (row.peer.to_string(), signed(row.fence));
+            run(to, sql, params![peer, row.holder.0, fence])
+        }
         Change::Enqueue(row) => enqueue(to, &row),
         Change::Park(row) => park(to, &row),
         Change::Owe { peer, number, item } => {
@@ -77,6 +81,7 @@ pub(crate) fn apply(to: &Connection, change: Change) -> Result<(), StoreFault> {
         Change::EndMember { .. }
         | Change::DropKeyPackage(_)
         | Change::DropPin(_)
+        | Change::DropNode(_)
         | Change::DropLastResort { .. }
         | Change::DropEpochs { .. }
         | Change::DropOwed { .. }
@@ -108,6 +113,10 @@ fn end(to: &Connection, change: Change) -> Result<usize, StoreFault> {
         Change::DropPin(server) => {
             let sql = "DELETE FROM pin WHERE server = ?1";
             run(to, sql, params![server.to_string()])
+        }
+        Change::DropNode(node) => {
+            let sql = "DELETE FROM node WHERE node = ?1";
+            run(to, sql, params![node.0])
         }
         Change::DropLastResort {
             account,
@@ -184,6 +193,13 @@ fn put_key_package(to: &Connection, row: &KeyPackageRow) -> Result<usize, StoreF
         claimed.map(|claim| claim.hub.to_string()),
     ];
     run(to, sql, params)
+}
+
+fn put_claim(to: &Connection, row: &ClaimRow) -> Result<usize, StoreFault> {
+    let sql = "INSERT OR REPLACE INTO claim VALUES (?1, ?2, ?3, ?4)";
+    let (reference, home) = (row.reference.as_slice(), row.home.to_string());
+    let time = signed(row.time.0);
+    run(to, sql, params![row.room.0, reference, home, time])
 }
 
 fn put_room(to: &Connection, row: &RoomRow) -> Result<usize, StoreFault> {

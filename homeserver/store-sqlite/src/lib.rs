@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use entente_homeserver_core::Change;
-use entente_homeserver_ops::{Read, Store, StoreFault, Tx};
+use entente_homeserver_ops::{Read, Store, StoreFault, Tx, Writers};
 use futures::lock::{Mutex as Turn, OwnedMutexGuard};
 use rusqlite::Connection;
 
@@ -109,6 +109,10 @@ fn connect(path: &Path, cache: i32) -> Result<Connection, StoreFault> {
 
 #[async_trait]
 impl Store for SqliteStore {
+    fn writers(&self) -> Writers {
+        Writers::One
+    }
+
     async fn read(&self) -> Result<Box<dyn Read>, StoreFault> {
         let waiting = lock(&self.readers).pop();
         let connection = match waiting {

@@ -10,6 +10,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_homeserver.sql"),
     include_str!("../../../migrations/sqlite/0002_pins_and_proofs.sql"),
     include_str!("../../../migrations/sqlite/0003_claimants.sql"),
+    include_str!("../../../migrations/sqlite/0004_links.sql"),
 ];
 
 /// Applies what is missing.

@@ -1,12 +1,13 @@
 //! What each read answers.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 
 use async_trait::async_trait;
 use entente_groups::{Epoch, KeyPackageRef, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
-    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
+    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_ops::{Page, Read, StoreFault};
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis, decode_exact};
@@ -21,8 +22,9 @@ use crate::View;
 use crate::fault::{damaged, fault, unreadable};
 use crate::rows::{
     Columns, account_row, bound, claim_row, device_key, device_row, entry_row, epoch_row,
-    equivocation_row, key_package_row, member_row, message_key, parked_row, peer_row, pending_row,
-    pin_row, queued_row, room_row, shown_head, signed, suite_number,
+    equivocation_row, key_package_row, link_row, log_end, member_row, message_key, node_row,
+    parked_row, peer_row, pending_row, pin_row, queued_row, room_row, shown_head, signed,
+    suite_number,
 };
 
 const KEY_PACKAGE: &str = "SELECT reference, account, device, key_package, suite, last_resort, expires, claimed, claimed_by FROM key_package";
@@ -288,6 +290,69 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
     async fn peers(&mut self) -> Result<Vec<PeerRow>, StoreFault> {
         let sql = format!("{PEER} ORDER BY server");
         all(&self.connection, &sql, params![], peer_row)
+    }
+
+    async fn peers_after(
+        &mut self,
+        after: Option<&ServerDid>,
+        limit: usize,
+    ) -> Result<Vec<PeerRow>, StoreFault> {
+        let sql = format!("{PEER} WHERE server > ?1 ORDER BY server LIMIT ?2");
+        let after = after.map(ToString::to_string).unwrap_or_default();
+        let limit = bound(limit as u64);
+        all(&self.connection, &sql, params![after, limit], peer_row)
+    }
+
+    async fn node(&mut self, node: &NodeId) -> Result<Option<NodeRow>, StoreFault> {
+        let sql = "SELECT node, name, beat FROM node WHERE node = ?1";
+        one(&self.connection, sql, params![node.0], node_row)
+    }
+
+    async fn nodes(&mut self) -> Result<Vec<NodeRow>, StoreFault> {
+        let sql = "SELECT node, name, beat FROM node ORDER BY node";
+        all(&self.connection, sql, params![], node_row)
+    }
+
+    async fn link(&mut self, peer: &ServerDid) -> Result<Option<LinkRow>, StoreFault> {
+        let sql = "SELECT peer, holder, fence FROM link WHERE peer = ?1";
+        one(&self.connection, sql, params![peer.to_string()], link_row)
+    }
+
+    async fn links_after(
+        &mut self,
+        after: Option<&ServerDid>,
+        limit: usize,
+    ) -> Result<Vec<LinkRow>, StoreFault> {
+        let sql = "SELECT peer, holder, fence FROM link WHERE peer > ?1 ORDER BY peer LIMIT ?2";
+        let after = after.map(ToString::to_string).unwrap_or_default();
+        let limit = bound(limit as u64);
+        all(&self.connection, sql, params![after, limit], link_row)
+    }
+
+    async fn log_ends(&mut self, rooms: &[RoomId]) -> Result<Vec<LogEnd>, StoreFault> {
+        let sql = "SELECT room, seq, delivered FROM room WHERE room = ?1";
+        let wanted: BTreeSet<&RoomId> = rooms.iter().collect();
+        let mut ends = Vec::new();
+        for room in wanted {
+            ends.extend(one(&self.connection, sql, params![room.0], log_end)?);
+        }
+        Ok(ends)
+    }
+
+    async fn queue_ends(
+        &mut self,
+        devices: &[(AccountDid, DeviceId)],
+    ) -> Result<Vec<DeviceRow>, StoreFault> {
+        let sql = "SELECT account, device, last_queued FROM device
+             WHERE account = ?1 AND device = ?2";
+        let wanted: BTreeSet<&(AccountDid, DeviceId)> = devices.iter().collect();
+        let mut ends = Vec::new();
+        for (account, device) in wanted {
+            let (account, device) = device_key(account, device);
+            let found = one(&self.connection, sql, params![account, device], device_row)?;
+            ends.extend(found);
+        }
+        Ok(ends)
     }
 
     async fn owed(

@@ -3,8 +3,8 @@
 use entente_federation::inbox::InStream;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, Claimant, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
-    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, Claimant, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow,
+    LogEnd, MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_ops::StoreFault;
 use entente_identity::{AccountDid, DeviceId, PublicKey, ServerDid, UnixMillis, decode_exact};
@@ -48,6 +48,10 @@ impl Columns<'_> {
     }
 
     pub(crate) fn bytes(&self, index: usize) -> Result<Vec<u8>, StoreFault> {
+        self.0.get(index).map_err(fault)
+    }
+
+    fn text(&self, index: usize) -> Result<String, StoreFault> {
         self.0.get(index).map_err(fault)
     }
 
@@ -204,6 +208,30 @@ pub(crate) fn peer_row(columns: &Columns<'_>) -> Result<PeerRow, StoreFault> {
             epoch: columns.number(4)?,
             last: columns.number(5)?,
         },
+    })
+}
+
+pub(crate) fn node_row(columns: &Columns<'_>) -> Result<NodeRow, StoreFault> {
+    Ok(NodeRow {
+        node: NodeId(columns.fixed(0)?),
+        name: columns.text(1)?,
+        beat: columns.number(2)?,
+    })
+}
+
+pub(crate) fn link_row(columns: &Columns<'_>) -> Result<LinkRow, StoreFault> {
+    Ok(LinkRow {
+        peer: columns.server(0)?,
+        holder: NodeId(columns.fixed(1)?),
+        fence: columns.number(2)?,
+    })
+}
+
+pub(crate) fn log_end(columns: &Columns<'_>) -> Result<LogEnd, StoreFault> {
+    Ok(LogEnd {
+        room: columns.room(0)?,
+        head: columns.seq(1)?,
+        delivered: columns.seq(2)?,
     })
 }
 

@@ -27,6 +27,7 @@ pub struct Person {
     handle: Handle,
     client: PathBuf,
     folder: Folder,
+    hosts: Option<PathBuf>,
 }
 
 /// What a person learned when the account was opened.
@@ -53,7 +54,15 @@ impl Person {
             handle,
             client,
             folder,
+            hosts: None,
         }
+    }
+
+    /// The same person, who finds servers by a host table of their own.
+    #[must_use]
+    pub fn with_hosts(self, hosts: PathBuf) -> Self {
+        let hosts = Some(hosts);
+        Self { hosts, ..self }
     }
 
     /// The handle.
@@ -78,11 +87,13 @@ impl Person {
     /// The client, set up for this person; the arguments are still to come.
     #[must_use]
     pub fn command(&self) -> Command {
+        let hosts = self.hosts.clone();
+        let hosts = hosts.unwrap_or_else(|| self.folder.host_table());
         let mut command = hermetic(&self.client);
         command
             .env("ENTENTE_HOME", self.folder.people())
             .env("ENTENTE_PROFILE", self.handle.to_string())
-            .env("ENTENTE_HOST_TABLE", self.folder.host_table())
+            .env("ENTENTE_HOST_TABLE", hosts)
             .env("ENTENTE_EXTRA_CA", self.folder.authority());
         command
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use entente_groups::{LeafIndex, RoomId};
 use entente_homeserver_core::rows::MemberRow;
 use entente_homeserver_ops::read::sync::{RoomPage, queue_page, room_page};
-use entente_homeserver_ops::{Answer, Command};
+use entente_homeserver_ops::{Answer, Command, Writers};
 use entente_protocol::entry::Seq;
 use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::flow::{SyncEvent, SyncRequest};
@@ -152,6 +152,10 @@ impl Sync {
         self.send_queue().await?;
         let rooms: Vec<RoomId> = self.rooms.keys().copied().collect();
         for room in rooms {
+            if self.server.nodes.writers() == Writers::Several {
+                // Nobody may have followed it here since another node wrote to it.
+                self.server.tails.mark(room);
+            }
             self.send_room(room).await?;
         }
         Ok(())

@@ -7,6 +7,7 @@ mod check;
 mod health;
 mod init;
 mod keys;
+mod nodes;
 mod peer_trust;
 mod serve;
 
@@ -39,7 +40,7 @@ enum Command {
     /// Look at the server's keys.
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Decide about other servers.
+    /// Look at nodes and decide about other servers.
     #[command(subcommand)]
     Admin(AdminCommand),
     /// Ask the running server whether it is ready; exits with 0 if so.
@@ -62,6 +63,8 @@ enum KeysCommand {
 
 #[derive(Debug, Subcommand)]
 enum AdminCommand {
+    /// Show the nodes of this server that live, and which of them drives the link to which other server.
+    Nodes(ConfigArgs),
     /// Other homeservers.
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -165,6 +168,9 @@ impl Cli {
             Command::Config(ConfigCommand::Example) => check::example(),
             Command::Keys(KeysCommand::Show(args)) => {
                 load(&args).and_then(|config| keys::run(&config, args.json))
+            }
+            Command::Admin(AdminCommand::Nodes(args)) => {
+                load(&args).and_then(|config| nodes::run(&config, args.json))
             }
             Command::Admin(AdminCommand::Peer(PeerCommand::Trust(command))) => trust(&command),
             Command::Health(args) => load(&args).and_then(|config| health::run(&config, args.json)),

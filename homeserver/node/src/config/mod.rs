@@ -18,6 +18,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use entente_homeserver_store_postgres::Settings as DatabaseSettings;
 use entente_identity::{Domain, ServerDid};
@@ -44,6 +45,8 @@ pub struct Config {
     pub tls: Tls,
     /// The database.
     pub store: Store,
+    /// This node among others.
+    pub node: Node,
     /// Who may open an account.
     pub registration: Registration,
     /// With which servers this one deals.
@@ -65,6 +68,17 @@ settings! {
         domain: Domain = required "\"org-a.test\"",
         /// The folder of the keys and of the database. Only the server's user may enter it.
         data_dir: PathBuf = required "\"/var/lib/entente\"",
+    }
+}
+
+settings! {
+    /// This node among the nodes of the server, if several share one Postgres database.
+    section "node"
+    pub struct Node {
+        /// What the node is called in logs and lists. Default: the name of the machine.
+        name: String = optional "\"a1\"",
+        /// How often the node looks for what others wrote, in milliseconds: from 10 to 10,000.
+        poll_ms: u16 = default "200",
     }
 }
 
@@ -155,7 +169,7 @@ settings! {
     /// What only a test network needs. Never set any of this on a server that people use.
     section "testnet"
     pub struct Testnet {
-        /// File that replaces DNS: lines of `name ip https_port quic_port`.
+        /// File that replaces DNS: lines of `name ip https_port quic_port`, one for each node of a server.
         host_table: PathBuf = optional "\"hosts\"",
         /// PEM file with a certificate authority that is trusted beside those of the system.
         extra_ca: PathBuf = optional "\"ca.pem\"",
@@ -235,6 +249,7 @@ pub const SHAPE: &[SectionShape] = &[
     Public::SHAPE,
     Tls::SHAPE,
     Store::SHAPE,
+    Node::SHAPE,
     Registration::SHAPE,
     Federation::SHAPE,
     Limits::SHAPE,
@@ -282,6 +297,7 @@ impl Config {
         let public = Public::read(source);
         let tls = Tls::read(source);
         let store = Store::read(source);
+        let node = Node::read(source);
         let registration = Registration::read(source);
         let federation = Federation::read(source);
         let limits = Limits::read(source);
@@ -293,6 +309,7 @@ impl Config {
             public: public?,
             tls: tls?,
             store: store?,
+            node: node?,
             registration: registration?,
             federation: federation?,
             limits: limits?,
@@ -324,6 +341,10 @@ impl Config {
                 source.fault(url, "is missing: the kind `postgres` needs it");
             }
             None => {}
+        }
+        if !(10..=10_000).contains(&self.node.poll_ms) {
+            let key = Node::SHAPE.key("poll_ms");
+            source.fault(key, "is not from 10 to 10,000");
         }
         let federation = &self.federation;
         if federation.policy == FederationPolicy::Open && !federation.servers.is_empty() {
@@ -371,6 +392,22 @@ impl Config {
     #[must_use]
     pub fn public_port(&self, bound: u16) -> u16 {
         self.public.quic_port.unwrap_or(bound)
+    }
+}
+
+impl Node {
+    /// What the node is called.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let name = self.name.clone().or_else(machine).unwrap_or_default();
+        name.trim().to_owned()
+    }
+
+    /// How often the node looks for what others wrote.
+    #[must_use]
+    pub fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms.into())
     }
 }
 

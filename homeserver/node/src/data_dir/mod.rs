@@ -7,7 +7,7 @@ mod key_file;
 mod secret_file;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -88,6 +88,14 @@ pub enum DataDirFault {
     },
 }
 
+impl DataDirFault {
+    /// Whether the file system lets nothing be written.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Io { error, .. } if error.kind() == ErrorKind::ReadOnlyFilesystem)
+    }
+}
+
 impl DataDir {
     /// Makes the folder, or takes an existing one that holds no server yet.
     ///
@@ -113,7 +121,7 @@ impl DataDir {
     pub fn open(path: &Path) -> Result<Self, DataDirFault> {
         let metadata = match std::fs::metadata(path) {
             Ok(metadata) => metadata,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(DataDirFault::Missing(path.to_owned()));
             }
             Err(error) => return Err(io(path, error)),

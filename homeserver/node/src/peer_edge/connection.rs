@@ -1,18 +1,18 @@
 //! One connection of another server.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use entente_identity::{ServerDid, Signed};
 use entente_protocol::call::{PeerRequest, PeerResponse};
 use entente_protocol::fault::{Fault, FaultCode};
-use entente_protocol::hello::{Hello, HelloReply};
+use entente_protocol::hello::Hello;
 use entente_transport::{CloseCode, Connection, Incoming, IncomingCall, PendingStream};
 use tower::ServiceExt;
 
 use super::calls::PeerCall;
-use super::greeting::{Greeter, greet};
+use super::greeting::{Greeted, Greeter, Purpose, greet};
 use super::relay;
 use crate::pipeline::Pipeline;
 use crate::quotas::{Quotas, Throttle};
@@ -27,15 +27,26 @@ pub struct PeerEdge {
     pub calls: Pipeline<PeerCall, PeerResponse>,
     /// How much is taken from whom.
     pub quotas: Arc<Quotas>,
-    /// The newest connection of each peer.
+    /// The newest connections of each peer.
     pub newest: Arc<Newest>,
 }
 
-/// The newest connection of each peer: a peer that comes anew has given up its older one.
+/// The newest connections of each peer. Of those that carry its stream one counts: a peer that comes
+/// anew has given up its older one. Those for calls only are of its other nodes, and stay beside it.
 #[derive(Debug, Default)]
 pub struct Newest {
-    connections: Mutex<HashMap<ServerDid, (u64, Connection)>>,
+    connections: Mutex<HashMap<ServerDid, OfPeer>>,
     numbers: AtomicU64,
+}
+
+/// Most connections of one peer that are for calls only; beyond it the oldest goes.
+pub(super) const MAX_CALLERS: usize = 8;
+
+#[derive(Debug, Default)]
+struct OfPeer {
+    stream: Option<(u64, Connection)>,
+    /// The oldest first.
+    callers: VecDeque<(u64, Connection)>,
 }
 
 struct Session {
@@ -72,29 +83,55 @@ pub async fn serve(edge: PeerEdge, connection: Connection) {
 }
 
 impl Newest {
-    /// Takes a connection over as the newest of its peer.
-    fn enter(&self, peer: &ServerDid, number: u64, connection: &Connection) {
+    /// Takes a connection over as the one that carries its peer's stream.
+    fn enter_stream(&self, peer: &ServerDid, number: u64, connection: &Connection) {
         let newest = (number, connection.clone());
-        let before = self.lock().insert(peer.clone(), newest);
-        if let Some((_, before)) = before.filter(|(before, _)| *before != number) {
-            before.close(CloseCode::SUPERSEDED, "a newer connection took its place");
-        }
+        let before = {
+            let mut connections = self.lock();
+            let of_peer = connections.entry(peer.clone()).or_default();
+            of_peer.stream.replace(newest)
+        };
+        supersede(before.filter(|(before, _)| *before != number));
+    }
+
+    /// Takes a connection over among those of its peer that are for calls only.
+    fn enter_caller(&self, peer: &ServerDid, number: u64, connection: &Connection) {
+        let oldest = {
+            let mut connections = self.lock();
+            let callers = &mut connections.entry(peer.clone()).or_default().callers;
+            if callers.iter().any(|(known, _)| *known == number) {
+                return;
+            }
+            callers.push_back((number, connection.clone()));
+            (callers.len() > MAX_CALLERS)
+                .then(|| callers.pop_front())
+                .flatten()
+        };
+        supersede(oldest);
     }
 
     fn leave(&self, peer: &ServerDid, number: u64) {
-        let mut newest = self.lock();
-        if newest
-            .get(peer)
-            .is_some_and(|(newest, _)| *newest == number)
-        {
-            newest.remove(peer);
+        let mut connections = self.lock();
+        let Some(of_peer) = connections.get_mut(peer) else {
+            return;
+        };
+        of_peer.stream.take_if(|(newest, _)| *newest == number);
+        of_peer.callers.retain(|(known, _)| *known != number);
+        if of_peer.stream.is_none() && of_peer.callers.is_empty() {
+            connections.remove(peer);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ServerDid, (u64, Connection)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ServerDid, OfPeer>> {
         self.connections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn supersede(before: Option<(u64, Connection)>) {
+    if let Some((_, before)) = before {
+        before.close(CloseCode::SUPERSEDED, "a newer connection took its place");
     }
 }
 
@@ -109,7 +146,7 @@ impl Session {
         };
         match (incoming, self.peer.get()) {
             (Incoming::PeerCall(call), _) => self.answer(*call).await,
-            (Incoming::Relay(replies, batches), Some(peer)) => {
+            (Incoming::Relay(replies, batches), Some(peer)) if peer.purpose == Purpose::Stream => {
                 let served = relay::serve(
                     (&self.edge.server, &self.edge.quotas),
                     peer,
@@ -129,8 +166,8 @@ impl Session {
                     }
                 }
             }
-            // Dropping a flow refuses it: without a greeting, or of another link.
-            (Incoming::Relay(..), None)
+            // Dropping a flow refuses it: without a greeting, after one for calls only, or of another link.
+            (Incoming::Relay(..), _)
             | (Incoming::ClientCall(_) | Incoming::Submit(..) | Incoming::Sync(..), _) => {
                 self.count_nonsense();
             }
@@ -151,16 +188,13 @@ impl Session {
             PeerRequest::Hello(hello) => {
                 let greeted = self.greet(&hello).await;
                 match (&greeted, self.peer.get()) {
-                    (Ok(_), Some(peer)) => {
-                        let newest = &self.edge.newest;
-                        newest.enter(&peer.server, self.number, &self.connection);
-                    }
+                    (Ok(greeted), Some(peer)) => self.enter(peer, greeted.goes_on),
                     (Err(fault), _) => {
                         tracing::warn!(reason = %fault.detail, "a greeting was refused");
                     }
                     (Ok(_), None) => {}
                 }
-                greeted.map(PeerResponse::Hello)
+                greeted.map(|greeted| PeerResponse::Hello(greeted.reply))
             }
             request => self.operate(request).await,
         };
@@ -169,7 +203,19 @@ impl Session {
         }
     }
 
-    async fn greet(&self, hello: &Signed<Hello>) -> Result<Signed<HelloReply>, Fault> {
+    /// A stream that was taken over elsewhere does not close the connection of the one that goes on.
+    fn enter(&self, peer: &Greeter, goes_on: bool) {
+        let newest = &self.edge.newest;
+        match peer.purpose {
+            Purpose::Stream if goes_on => {
+                newest.enter_stream(&peer.server, self.number, &self.connection);
+            }
+            Purpose::Stream => {}
+            Purpose::Calls => newest.enter_caller(&peer.server, self.number, &self.connection),
+        }
+    }
+
+    async fn greet(&self, hello: &Signed<Hello>) -> Result<Greeted, Fault> {
         // A greeting may make this server fetch a document of whomever it names.
         let address = self.connection.remote_address().ip();
         self.edge.quotas.login(address)?;

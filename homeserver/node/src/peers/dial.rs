@@ -1,23 +1,38 @@
 //! Dialling a peer and greeting it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use entente_federation::greeting::{FEATURES, check_features};
 use entente_identity::{PublicKey, ServerDid, Signed};
 use entente_protocol::call::{PeerRequest, PeerResponse};
-use entente_protocol::fault::{Fault, FaultCode};
+use entente_protocol::fault::{Blame, Fault, FaultCode};
 use entente_protocol::hello::{
-    HELLO_EXPORTER_LABEL, Hello, HelloReply, PROTOCOL_VERSION, check_proof, prove,
+    CALLS_ONLY, HELLO_EXPORTER_LABEL, Hello, HelloReply, PROTOCOL_VERSION, check_proof, prove,
 };
-use entente_transport::{CloseCode, Connection};
+use entente_transport::{Addresses, CloseCode, Connection};
 use tokio::time::timeout;
 
 use super::Outward;
 use super::directory::Known;
 use crate::clock::now;
 
-/// Longest time from the first packet to the end of the greeting.
+/// Longest time for a connection, and for the greeting on it.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// What a greeting says that the connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The stream of items, and calls.
+    Stream {
+        /// The stream's epoch.
+        stream_epoch: u64,
+        /// The number after which that epoch's items begin.
+        begins_after: u64,
+    },
+    /// Calls only: another node drives the stream.
+    Calls,
+}
 
 /// A greeted connection.
 pub(super) struct Greeted {
@@ -35,46 +50,58 @@ pub(super) struct Greeted {
 pub(super) async fn dial(
     outward: &Outward,
     peer: &ServerDid,
-    (stream_epoch, begins_after): (u64, u64),
+    purpose: Purpose,
 ) -> Result<Greeted, Fault> {
     outward.admit(peer)?;
     let _place = outward.dials.acquire().await;
     let known = outward.directory.known(peer).await?;
     let addresses = outward.directory.addresses(&known.document).await?;
     let mut last = unreachable(peer, "it has no address");
-    for address in addresses {
-        let attempt = connect(outward, &known, address);
+    for to in Addresses::in_turn(addresses) {
+        let address = to.0;
+        let attempt = async {
+            let connection = connect(outward, &known, to).await?;
+            let greeting = greet(outward, peer, &connection, purpose);
+            let greeted = timeout(DIAL_TIMEOUT, greeting).await;
+            greeted.unwrap_or_else(|_| Err(unreachable(peer, "it does not greet")))
+        };
         match attempt.await {
-            Ok(connection) => {
-                let greeting = greet(outward, peer, &connection, (stream_epoch, begins_after));
-                let greeted = timeout(DIAL_TIMEOUT, greeting).await;
-                return greeted.unwrap_or_else(|_| Err(unreachable(peer, "it does not greet")));
+            Ok(greeted) => {
+                outward.directory.answered(peer, address);
+                return Ok(greeted);
             }
-            Err(fault) => last = fault,
+            // Another of its nodes may fare better.
+            Err(fault) if is_of_one_node(&fault) => {
+                outward.directory.fell_silent(peer, address);
+                last = fault;
+            }
+            Err(fault) => return Err(fault),
         }
     }
+    outward.directory.doubt(peer);
     Err(last)
+}
+
+/// Whether a fault says something about one of the peer's nodes, and not about the peer.
+fn is_of_one_node(fault: &Fault) -> bool {
+    fault.code == FaultCode::PeerUnreachable
+        || matches!(fault.code.blame(), Blame::Busy | Blame::Bug)
 }
 
 async fn connect(
     outward: &Outward,
     known: &Known,
-    address: std::net::SocketAddr,
+    place: (SocketAddr, Addresses),
 ) -> Result<Connection, Fault> {
     let peer = &known.document.did;
     let host = known.document.federation.host.as_str();
     let keys = known.live_keys(now());
-    let connecting = outward.endpoint.connect_federation(address, host, &keys);
+    let endpoint = &outward.endpoint;
+    let connecting = endpoint.connect_federation_to_one_of(place, host, &keys);
     match timeout(DIAL_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => {
-            outward.directory.doubt(peer);
-            Err(unreachable(peer, &error.to_string()))
-        }
-        Err(_) => {
-            outward.directory.doubt(peer);
-            Err(unreachable(peer, "it does not answer"))
-        }
+        Ok(Err(error)) => Err(unreachable(peer, &error.to_string())),
+        Err(_) => Err(unreachable(peer, "it does not answer")),
     }
 }
 
@@ -82,8 +109,15 @@ async fn greet(
     outward: &Outward,
     peer: &ServerDid,
     connection: &Connection,
-    (stream_epoch, begins_after): (u64, u64),
+    purpose: Purpose,
 ) -> Result<Greeted, Fault> {
+    let (stream_epoch, begins_after) = match purpose {
+        Purpose::Stream {
+            stream_epoch,
+            begins_after,
+        } => (stream_epoch, begins_after),
+        Purpose::Calls => (CALLS_ONLY, 0),
+    };
     let here = &outward.here;
     let exporter = connection.channel_binding(HELLO_EXPORTER_LABEL, &[]);
     let hello = Hello {

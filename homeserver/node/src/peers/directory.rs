@@ -186,6 +186,16 @@ impl Directory {
         admitted
     }
 
+    /// A server answered at this address: it is tried first next time.
+    pub fn answered(&self, server: &ServerDid, address: SocketAddr) {
+        self.client.answered(server.domain(), address);
+    }
+
+    /// A server does not answer at this address any more: it is tried last next time.
+    pub fn fell_silent(&self, server: &ServerDid, address: SocketAddr) {
+        self.client.fell_silent(server.domain(), address);
+    }
+
     /// Where a server takes connections of other servers, in the order to try.
     ///
     /// # Errors

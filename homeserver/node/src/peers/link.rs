@@ -1,15 +1,17 @@
 //! A link to a peer, as everybody but its worker sees it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use entente_identity::UnixMillis;
+use entente_identity::{ServerDid, UnixMillis};
 use entente_protocol::call::PeerReach;
 use entente_protocol::fault::{Fault, FaultCode};
 use entente_transport::Connection;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
+
+use crate::clock::now;
 
 /// How long a call waits for a link.
 const CALL_WAIT: Duration = Duration::from_secs(10);
@@ -32,7 +34,18 @@ pub(super) struct LinkState {
 pub(super) struct Signal {
     changed: Notify,
     poked: AtomicBool,
+    wanted: AtomicBool,
     seen: Notify,
+    used: AtomicU64,
+}
+
+/// What a link is looked at for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// The peer is to learn that this server is there.
+    pub(super) poked: bool,
+    /// Somebody waits for a connection.
+    pub(super) call: bool,
 }
 
 /// A link.
@@ -42,15 +55,23 @@ pub(super) struct Link {
 }
 
 impl Signal {
-    /// Waits for something to look at; says whether a connection is wanted. For one taker.
-    pub(super) async fn wait(&self) -> bool {
+    /// Waits for something to look at; says what for. For one taker.
+    pub(super) async fn wait(&self) -> Wanted {
         self.changed.notified().await;
-        self.poked.swap(false, Ordering::AcqRel)
+        Wanted {
+            poked: self.poked.swap(false, Ordering::AcqRel),
+            call: self.wanted.swap(false, Ordering::AcqRel),
+        }
     }
 
     /// Waits until the peer shows that it is there.
     pub(super) async fn seen(&self) {
         self.seen.notified().await;
+    }
+
+    /// How often a connection was asked for so far.
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
     }
 }
 
@@ -59,12 +80,12 @@ impl Link {
         Self { state, signal }
     }
 
-    /// More is owed.
+    /// More is owed, or somebody else drives the link.
     pub(super) fn wake(&self) {
         self.signal.changed.notify_one();
     }
 
-    /// A connection is wanted now.
+    /// The peer is to learn that this server is there.
     pub(super) fn poke(&self) {
         self.signal.poked.store(true, Ordering::Release);
         self.wake();
@@ -82,6 +103,7 @@ impl Link {
     /// [`FaultCode::PeerUnreachable`], or why the peer is not dealt with.
     pub(super) async fn connection(&self) -> Result<Connection, Fault> {
         let mut state = self.state.clone();
+        self.signal.used.fetch_add(1, Ordering::Relaxed);
         let before = {
             let now = state.borrow();
             if let Some(connection) = live(&now) {
@@ -89,7 +111,8 @@ impl Link {
             }
             now.attempts
         };
-        self.poke();
+        self.signal.wanted.store(true, Ordering::Release);
+        self.wake();
         let ready = state.wait_for(|state| live(state).is_some() || state.attempts > before);
         let found = match timeout(CALL_WAIT, ready).await {
             Ok(Ok(state)) => live(&state).ok_or_else(|| state.reason.clone()),
@@ -114,7 +137,53 @@ impl Link {
     }
 }
 
-fn live(state: &LinkState) -> Option<Connection> {
+impl Wanted {
+    /// Whether anything is wanted.
+    pub(super) fn any(self) -> bool {
+        self.poked || self.call
+    }
+
+    /// Wants more.
+    pub(super) fn add(&mut self, more: Self) {
+        self.poked |= more.poked;
+        self.call |= more.call;
+    }
+}
+
+/// A dial led to a connection.
+pub(super) fn note_success(
+    state: &watch::Sender<LinkState>,
+    peer: &ServerDid,
+    connection: Connection,
+) {
+    if state.borrow().failing_since.is_some() {
+        tracing::info!(%peer, "reachable again");
+    }
+    state.send_modify(|state| {
+        state.connection = Some(connection);
+        state.attempts += 1;
+        state.failing_since = None;
+        state.reason = None;
+    });
+}
+
+/// A dial did not lead to a connection.
+pub(super) fn note_failure(state: &watch::Sender<LinkState>, peer: &ServerDid, fault: Fault) {
+    // The machine forgets its failures when it is poked; the link does not.
+    let since = state.borrow().failing_since;
+    if since.is_none() {
+        tracing::warn!(%peer, reason = %fault.detail, "not reachable; trying again");
+    }
+    state.send_modify(|state| {
+        state.connection = None;
+        state.attempts += 1;
+        state.failing_since = since.or(Some(now()));
+        state.reason = Some(fault);
+    });
+}
+
+/// The connection, if it is one.
+pub(super) fn live(state: &LinkState) -> Option<Connection> {
     let connection = state.connection.as_ref()?;
     connection
         .close_reason()

@@ -6,6 +6,7 @@
 
 mod dial;
 mod directory;
+mod drive;
 mod link;
 mod worker;
 
@@ -22,6 +23,7 @@ use entente_protocol::hello::KeyDocumentId;
 use entente_transport::Endpoint;
 use tokio::sync::Semaphore;
 
+use crate::nodes::Nodes;
 use crate::writer::Writer;
 
 pub use directory::Directory;
@@ -38,8 +40,10 @@ pub struct Outward {
     pub here: Here,
     /// Its database.
     pub store: Arc<dyn Store>,
-    /// The only one who writes to it.
+    /// The only one of this node who writes to it.
     pub writer: Writer,
+    /// This node among the others of this server.
+    pub nodes: Arc<Nodes>,
     /// The socket to dial from.
     pub endpoint: Endpoint,
     /// Where other servers are and which keys they have.
@@ -63,7 +67,7 @@ impl Outward {
     pub fn new(
         (here, key_document): (Here, KeyDocumentId),
         store: Arc<dyn Store>,
-        writer: Writer,
+        (writer, nodes): (Writer, Arc<Nodes>),
         endpoint: Endpoint,
         directory: Directory,
         policy: PeerPolicy,
@@ -72,6 +76,7 @@ impl Outward {
             here,
             store,
             writer,
+            nodes,
             endpoint,
             directory,
             policy,

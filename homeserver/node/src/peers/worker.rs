@@ -1,54 +1,44 @@
-//! Drives one peer's outbox: the machine says what to do, this does it.
+//! One peer's worker: takes the link when that is wanted and nobody has it, and drives it then; while
+//! another node drives it, dials for calls alone.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use entente_federation::outbox::{Action, Outbox};
-use entente_homeserver_core::rows::PeerRow;
-use entente_homeserver_ops::read::outbox::{Run, next_run};
+use entente_homeserver_core::links::{Taken, may_take};
+use entente_homeserver_core::rows::NodeId;
 use entente_homeserver_ops::{Answer, Command, StoreFault};
-use entente_identity::{ServerDid, UnixMillis};
-use entente_protocol::fault::Fault;
-use entente_protocol::relay::{Batch, RelayReply};
-use entente_transport::{CloseCode, Connection, FlowReceiver, FlowSender, StreamFault};
-use rand::RngCore;
-use rand::rngs::OsRng;
+use entente_identity::ServerDid;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Outward;
-use super::dial::dial;
-use super::link::{Link, LinkState, Signal};
+use super::dial::{Purpose, dial};
+use super::drive::Drive;
+use super::link::{Link, LinkState, Signal, Wanted, live, note_failure, note_success};
 use crate::clock::now;
 
-/// Longest time for a batch to be taken by the connection; beyond it the peer does not read.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
-/// A dial that takes longer than this begins anew when the peer shows that it is there.
-const STALE_DIAL: Duration = Duration::from_millis(300);
 /// How long to wait before the database is asked again.
-const STORE_RETRY: Duration = Duration::from_millis(500);
-
-/// A greeted connection and its relay flow.
-struct Live {
-    connection: Connection,
-    batches: FlowSender<Batch>,
-    replies: FlowReceiver<RelayReply>,
-}
+pub(super) const STORE_RETRY: Duration = Duration::from_millis(500);
+/// How long a link that another node drives is not looked at again.
+const HELD_PAUSE: Duration = Duration::from_millis(200);
+/// A connection for calls that nobody used for this long is let go.
+const CALLS_IDLE: Duration = Duration::from_secs(120);
 
 struct Worker {
     outward: Arc<Outward>,
     peer: ServerDid,
-    outbox: Outbox,
     state: watch::Sender<LinkState>,
     signal: Arc<Signal>,
-    live: Option<Live>,
 }
 
-/// What happened while the worker waited.
-enum Event {
-    Signal { poked: bool },
-    Reply(Result<Option<RelayReply>, StreamFault>),
-    Timeout,
+/// What is known of a link that this node does not drive.
+enum Look {
+    /// It may be taken, and something is owed.
+    Owing,
+    /// It may be taken; nothing is owed.
+    Free,
+    /// Another node drives it, in this stream epoch.
+    Held { stream_epoch: u64 },
 }
 
 /// Starts the worker of a peer.
@@ -56,50 +46,18 @@ pub(super) fn start(outward: Arc<Outward>, peer: ServerDid) -> Arc<Link> {
     let (state, seen) = watch::channel(LinkState::default());
     let signal = Arc::new(Signal::default());
     let link = Arc::new(Link::new(seen, Arc::clone(&signal)));
-    tokio::spawn(async move {
-        let row = load(&outward, &peer).await;
-        let worker = Worker {
-            outbox: Outbox::new(row.stream_epoch, row.acked, row.last_out, now()),
-            outward,
-            peer,
-            state,
-            signal,
-            live: None,
-        };
-        worker.run().await;
-    });
+    let worker = Worker {
+        outward,
+        peer,
+        state,
+        signal,
+    };
+    tokio::spawn(worker.run());
     link
 }
 
-/// The peer's row, asked for until the database answers.
-async fn load(outward: &Outward, peer: &ServerDid) -> PeerRow {
-    loop {
-        match row(outward, peer).await {
-            Ok(row) => return row.unwrap_or_else(|| PeerRow::new(peer.clone())),
-            Err(fault) => {
-                tracing::warn!(%fault, %peer, "the database did not answer");
-                sleep(STORE_RETRY).await;
-            }
-        }
-    }
-}
-
-async fn row(outward: &Outward, peer: &ServerDid) -> Result<Option<PeerRow>, StoreFault> {
-    outward.store.read().await?.peer(peer).await
-}
-
-async fn owed(
-    outward: &Outward,
-    peer: &ServerDid,
-    after: u64,
-    limit: usize,
-) -> Result<Option<Run>, StoreFault> {
-    let mut read = outward.store.read().await?;
-    next_run(&mut *read, peer, after, limit).await
-}
-
-/// Writes, and tries again until it is done: the machine waits for it.
-async fn write(outward: &Outward, command: impl Fn() -> Command) -> Answer {
+/// Writes, and tries again until it is done.
+pub(super) async fn write(outward: &Outward, command: impl Fn() -> Command) -> Answer {
     loop {
         match outward.writer.execute(command()).await {
             Ok(answer) => return answer,
@@ -112,180 +70,117 @@ async fn write(outward: &Outward, command: impl Fn() -> Command) -> Answer {
 }
 
 impl Worker {
-    async fn run(mut self) {
-        self.outbox.handle_timeout(now());
+    async fn run(self) {
+        let mut wanted = Wanted::default();
         loop {
-            while let Some(action) = self.outbox.poll_action() {
-                self.act(action).await;
-            }
-            match self.wait().await {
-                Event::Signal { poked } => {
-                    let row = load(&self.outward, &self.peer).await;
-                    self.outbox.handle_owed(row.last_out, now());
-                    if poked {
-                        self.outbox.handle_poke(now());
-                    }
-                }
-                Event::Reply(Ok(Some(reply))) => self.outbox.handle_reply(&reply, now()),
-                Event::Reply(Ok(None)) => self.lose("the peer ended the flow"),
-                Event::Reply(Err(fault)) => self.lose(&fault.to_string()),
-                Event::Timeout => self.outbox.handle_timeout(now()),
-            }
+            let mut seen_epoch = None;
+            let taken = self.follow(&mut wanted, &mut seen_epoch).await;
+            let (peer, fence) = (&self.peer, taken.tenure.fence);
+            tracing::debug!(%peer, fence, "this node drives the link");
+            self.state.send_modify(|state| state.connection = None);
+            let drive = Drive::new(
+                &self.outward,
+                (taken, seen_epoch),
+                &self.state,
+                &self.signal,
+            );
+            drive.run(std::mem::take(&mut wanted)).await;
+            tracing::info!(%peer, fence, "this node does not drive the link any more");
         }
     }
 
-    async fn wait(&mut self) -> Event {
-        let due = self.outbox.poll_timeout();
-        let replies = self.live.as_mut().map(|live| &mut live.replies);
-        tokio::select! {
-            reply = next_reply(replies) => Event::Reply(reply),
-            poked = self.signal.wait() => Event::Signal { poked },
-            () = until(due) => Event::Timeout,
-        }
-    }
-
-    async fn act(&mut self, action: Action) {
-        match action {
-            Action::BeginEpoch { stream_epoch } => {
-                let peer = self.peer.clone();
-                let begin = || Command::BeginEpoch {
-                    peer: peer.clone(),
-                    stream_epoch,
-                };
-                if let Answer::Peer(row) = write(&self.outward, begin).await {
-                    self.outbox.handle_epoch(row.stream_epoch, now());
+    /// Waits until there is a reason to take the link, and takes it. What is wanted stays so until then;
+    /// `seen_epoch` is the stream epoch in which another node drove it.
+    async fn follow(&self, wanted: &mut Wanted, seen_epoch: &mut Option<u64>) -> Taken {
+        let mut used = self.signal.used();
+        let mut idle = Instant::now() + CALLS_IDLE;
+        loop {
+            self.outward.nodes.may_drive().await;
+            let look = self.look().await;
+            if let Look::Held { stream_epoch } = look {
+                *seen_epoch = Some(stream_epoch);
+            }
+            if matches!(look, Look::Owing) || (wanted.any() && matches!(look, Look::Free)) {
+                match self.take().await {
+                    Some(taken) => return taken,
+                    None => sleep(HELD_PAUSE).await,
                 }
+                continue;
             }
-            Action::Dial => self.dial().await,
-            Action::Send { after, limit } => self.send(after, limit).await,
-            Action::Forget { up_to } => {
-                // Beside the loop: batches and replies do not wait for this commit, and nothing waits
-                // for its order.
-                let (outward, peer) = (Arc::clone(&self.outward), self.peer.clone());
-                tokio::spawn(async move {
-                    let acknowledge = || Command::Acknowledge {
-                        peer: peer.clone(),
-                        up_to,
-                    };
-                    write(&outward, acknowledge).await;
-                });
+            if std::mem::take(&mut wanted.call) {
+                self.dial_for_calls().await;
             }
-            Action::Close => {
-                if let Some(live) = self.live.take() {
-                    live.connection.close(CloseCode::DONE, "nothing is owed");
-                }
-                self.state.send_modify(|state| state.connection = None);
+            if matches!(look, Look::Held { .. }) {
+                sleep(HELD_PAUSE).await;
             }
-        }
-    }
-
-    async fn dial(&mut self) {
-        let place = (self.outbox.stream_epoch(), self.outbox.begins_after());
-        let greeted = loop {
-            // A dial that began before the peer did waits for packets that nobody will answer.
-            let seen_late = async {
-                sleep(STALE_DIAL).await;
-                self.signal.seen().await;
-            };
             tokio::select! {
-                greeted = dial(&self.outward, &self.peer, place) => break greeted,
-                () = seen_late => {}
+                more = self.signal.wait() => wanted.add(more),
+                () = sleep_until(idle) => {
+                    if used == self.signal.used() {
+                        // Calls under way keep it until they end.
+                        self.state.send_modify(|state| state.connection = None);
+                    }
+                    used = self.signal.used();
+                    idle = Instant::now() + CALLS_IDLE;
+                }
             }
-        };
-        let greeted = match greeted {
-            Ok(greeted) => greeted,
-            Err(fault) => return self.fail(fault),
-        };
-        let connection = greeted.connection;
-        match connection.open_relay().await {
-            Ok((batches, replies)) => {
-                self.live = Some(Live {
-                    connection: connection.clone(),
-                    batches,
-                    replies,
-                });
+        }
+    }
+
+    /// Looks at the rows, until the database answers.
+    async fn look(&self) -> Look {
+        loop {
+            match self.rows().await {
+                Ok(look) => return look,
+                Err(fault) => {
+                    tracing::warn!(%fault, peer = %self.peer, "the database did not answer");
+                    sleep(STORE_RETRY).await;
+                }
             }
-            Err(fault) => return self.lose(&fault.to_string()),
         }
-        if self.state.borrow().failing_since.is_some() {
-            tracing::info!(peer = %self.peer, "reachable again");
-        }
-        self.outbox
-            .handle_greeted(greeted.stream_epoch, greeted.last_in, now());
-        self.state.send_modify(|state| {
-            state.connection = Some(connection);
-            state.attempts += 1;
-            state.failing_since = None;
-            state.reason = None;
-        });
     }
 
-    async fn send(&mut self, after: u64, limit: usize) {
-        let run = match owed(&self.outward, &self.peer, after, limit).await {
-            Ok(Some(run)) => run,
-            Ok(None) => return self.lose("what is owed is not in the log any more"),
-            Err(fault) => {
-                tracing::warn!(%fault, peer = %self.peer, "the database did not answer");
-                sleep(STORE_RETRY).await;
-                return self.lose("the own database does not answer");
-            }
+    async fn rows(&self) -> Result<Look, StoreFault> {
+        let mut read = self.outward.store.read().await?;
+        let link = read.link(&self.peer).await?;
+        let holder_lives = match &link {
+            Some(link) => read.node(&link.holder).await?.is_some(),
+            None => false,
         };
-        let here = &self.outward.here;
-        let last = run.first + run.items.len() as u64 - 1;
-        let numbers = (self.outbox.stream_epoch(), run.first);
-        let signer = (here.key_id.as_str(), &here.key, now());
-        let batch = Batch::sign(&here.me, &self.peer, numbers, run.items, signer);
-        let Some(live) = &mut self.live else {
-            return self.lose("not connected");
+        let me = self.outward.nodes.driver().unwrap_or(NodeId([0; 16]));
+        let row = read.peer(&self.peer).await?;
+        if !may_take(link.as_ref(), me, holder_lives) {
+            let stream_epoch = row.map_or(0, |row| row.stream_epoch);
+            return Ok(Look::Held { stream_epoch });
+        }
+        Ok(match row {
+            Some(row) if row.last_out > row.acked => Look::Owing,
+            Some(_) | None => Look::Free,
+        })
+    }
+
+    /// Takes the link, if it may still be taken.
+    async fn take(&self) -> Option<Taken> {
+        let node = self.outward.nodes.driver()?;
+        let take = || Command::TakeLink {
+            peer: self.peer.clone(),
+            node,
+            stream_epoch: now().0,
         };
-        match timeout(SEND_TIMEOUT, live.batches.send(&batch)).await {
-            Ok(Ok(())) => self.outbox.handle_sent(last, now()),
-            Ok(Err(fault)) => self.lose(&fault.to_string()),
-            Err(_) => self.lose("the peer does not read"),
+        match write(&self.outward, take).await {
+            Answer::Taken(taken) => Some(taken),
+            _ => None,
         }
     }
 
-    /// A greeted connection is gone.
-    fn lose(&mut self, reason: &str) {
-        tracing::debug!(peer = %self.peer, reason, "the link is gone");
-        if let Some(live) = self.live.take() {
-            live.connection
-                .close(CloseCode::DONE, "the relay flow ended");
+    /// Dials beside the node that drives the link.
+    async fn dial_for_calls(&self) {
+        if live(&self.state.borrow()).is_some() {
+            return;
         }
-        self.outbox.handle_lost(now(), OsRng.next_u64());
-        self.state.send_modify(|state| state.connection = None);
-    }
-
-    /// A dial did not lead to a connection.
-    fn fail(&mut self, fault: Fault) {
-        // The machine forgets its failures when it is poked; the link does not.
-        let since = self.state.borrow().failing_since;
-        if since.is_none() {
-            tracing::warn!(peer = %self.peer, reason = %fault.detail, "not reachable; trying again");
+        match dial(&self.outward, &self.peer, Purpose::Calls).await {
+            Ok(greeted) => note_success(&self.state, &self.peer, greeted.connection),
+            Err(fault) => note_failure(&self.state, &self.peer, fault),
         }
-        self.outbox.handle_lost(now(), OsRng.next_u64());
-        let failing_since = since.or(Some(now()));
-        self.state.send_modify(|state| {
-            state.connection = None;
-            state.attempts += 1;
-            state.failing_since = failing_since;
-            state.reason = Some(fault);
-        });
-    }
-}
-
-async fn next_reply(
-    replies: Option<&mut FlowReceiver<RelayReply>>,
-) -> Result<Option<RelayReply>, StreamFault> {
-    match replies {
-        Some(replies) => replies.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn until(due: Option<UnixMillis>) {
-    match due {
-        Some(due) => sleep(Duration::from_millis(due.since(now()))).await,
-        None => std::future::pending().await,
     }
 }

@@ -4,20 +4,21 @@ pub(crate) mod heads;
 mod repair;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use entente_homeserver_ops::StoreFault;
+use entente_homeserver_ops::{StoreFault, Writers};
 
+use crate::nodes::follow;
 use crate::server::Server;
 
-/// Starts the workers, with what the rows say is left to do.
+/// Starts the workers, with what the rows say is left to do. The node has entered. `poll` is how often
+/// to look for what other nodes wrote.
 ///
 /// # Errors
 /// The store does not answer.
-pub async fn start(server: &Arc<Server>) -> Result<(), StoreFault> {
-    let mut read = server.store.read().await?;
-    let peers = read.peers().await?;
-    repair::resume(server, &mut *read).await?;
-    drop(read);
+pub async fn start(server: &Arc<Server>, poll: Duration) -> Result<(), StoreFault> {
+    resume(server).await?;
+    let peers = server.store.read().await?.peers().await?;
     for peer in peers {
         // Whoever was down with us, or waits for us, learns that this server is back.
         server.peers.poke(&peer.server);
@@ -30,7 +31,21 @@ pub async fn start(server: &Arc<Server>) -> Result<(), StoreFault> {
             }
         }
     });
+    if server.nodes.writers() == Writers::Several {
+        tokio::spawn(follow(Arc::clone(server), poll));
+    }
+    let beating = Arc::clone(server);
+    tokio::spawn(async move { beating.nodes.beat(&beating.writer).await });
     tokio::spawn(repair::run(Arc::clone(server)));
     tokio::spawn(heads::run(Arc::clone(server)));
     Ok(())
+}
+
+/// Takes up what whoever stopped was doing.
+///
+/// # Errors
+/// The store does not answer.
+pub(crate) async fn resume(server: &Server) -> Result<(), StoreFault> {
+    let mut read = server.store.read().await?;
+    repair::resume(server, &mut *read).await
 }

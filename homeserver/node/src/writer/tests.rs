@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use entente_homeserver_core::register::RegistrationPolicy;
 use entente_homeserver_core::rows::PeerRow;
 use entente_homeserver_ops::memory::MemoryStore;
-use entente_homeserver_ops::{Read, Tx};
+use entente_homeserver_ops::{Read, Tx, Writers};
 use entente_identity::{ServerDid, SigningKey};
 use rand::rngs::OsRng;
 
@@ -33,6 +33,10 @@ impl Gated {
 
 #[async_trait]
 impl Store for Gated {
+    fn writers(&self) -> Writers {
+        Writers::One
+    }
+
     async fn read(&self) -> Result<Box<dyn Read>, StoreFault> {
         self.rows.read().await
     }

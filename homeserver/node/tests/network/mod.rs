@@ -1,9 +1,9 @@
 //! A closed network of real server processes on loopback: a certificate authority, a host table, and
 //! devices that speak to the servers by the real transport.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, DirBuilder, Permissions};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -110,6 +110,46 @@ impl Network {
         }
     }
 
+    /// Another node of a server: with copies of its keys and certificate, and a folder and addresses of
+    /// its own. It does not run yet.
+    pub fn add_node(&mut self, of: &Server, name: &str) -> Server {
+        let domain = of.did.domain().as_str();
+        let (from, folder) = (
+            self.folder.path().join(domain),
+            self.folder.path().join(name),
+        );
+        let data = folder.join("data");
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&data)
+            .expect("made");
+        for file in ["federation.key", "next-federation.key", "key-document-0"] {
+            let source = from.join("data").join(file);
+            fs::copy(source, data.join(file)).expect("copied");
+        }
+        let (quic, https, admin) = (free_udp(), free_tcp(), free_tcp());
+        let line = format!("{domain} 127.0.0.1 {} {}\n", https.port(), quic.port());
+        self.hosts.push_str(&line);
+        fs::write(self.folder.path().join("hosts"), &self.hosts).expect("written");
+        let mut node = Server {
+            did: of.did.clone(),
+            key: of.key,
+            quic,
+            config: of.config.clone(),
+            folder: Arc::clone(&self.folder),
+            process: None,
+            variables: of.variables.clone(),
+            devices: Mutex::default(),
+        };
+        node.set("ENTENTE_DATA_DIR", path(&data));
+        node.set("ENTENTE_LISTEN_QUIC", &quic.to_string());
+        node.set("ENTENTE_LISTEN_HTTPS", &https.to_string());
+        node.set("ENTENTE_LISTEN_ADMIN", &admin.to_string());
+        node.set("ENTENTE_NODE_NAME", name);
+        node
+    }
+
     /// Sets an organization's server up anew, with other keys and an empty database, as if its disk had
     /// been lost. Servers that run know the new addresses after a restart.
     pub fn set_up_anew(&mut self, mut old: Server) -> Server {
@@ -158,7 +198,9 @@ impl Server {
 
     /// A command of the program with this server's configuration.
     pub fn command(&self, name: &str) -> Command {
-        let mut command = program(&[(name, ""), ("--config", path(&self.config))]);
+        let mut words: Vec<(&str, &str)> = name.split(' ').map(|word| (word, "")).collect();
+        words.push(("--config", path(&self.config)));
+        let mut command = program(&words);
         command
             .env(
                 "ENTENTE_TESTNET_HOST_TABLE",
@@ -193,6 +235,13 @@ impl Server {
             process.kill().expect("killed");
             process.wait().expect("waited for");
         }
+    }
+
+    /// Sends the process a signal, as `kill` names it.
+    pub fn signal(&self, name: &str) {
+        let pid = self.process.as_ref().expect("it runs").id().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status();
+        assert!(sent.expect("kill runs").success());
     }
 
     /// Asks the process to stop and waits until it has.

@@ -4,15 +4,15 @@ use std::fmt;
 
 use entente_groups::{Epoch, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
-    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
+    MemberRow, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_identity::{ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, Seq};
 use entente_protocol::equivocation::ShownHead;
 
-use super::sample::{account, device, local, message, reference, room, server};
+use super::sample::{account, device, local, message, node, reference, room, server};
 use crate::store::{Page, Read, StoreFault};
 
 /// How many accounts, devices of each, rooms and servers there are.
@@ -52,6 +52,10 @@ pub struct Observation {
     origins: Vec<Vec<ServerDid>>,
     attested: Vec<Option<ShownHead>>,
     peers: Vec<PeerRow>,
+    nodes: Vec<NodeRow>,
+    links: Vec<LinkRow>,
+    ends: Vec<LogEnd>,
+    queue_ends: Vec<DeviceRow>,
     pins: Vec<Option<PinRow>>,
     equivocations: Vec<Option<EquivocationRow>>,
     outboxes: Vec<Vec<(u64, Vec<u8>)>>,
@@ -95,6 +99,10 @@ impl Observation {
             origins,
             attested,
             peers,
+            nodes,
+            links,
+            ends,
+            queue_ends,
             pins,
             equivocations,
             outboxes,
@@ -137,6 +145,7 @@ async fn try_observe(read: &mut dyn Read) -> Result<Observation, StoreFault> {
     logs(read, &mut seen).await?;
     outboxes(read, &mut seen).await?;
     queues(read, &mut seen).await?;
+    nodes(read, &mut seen).await?;
     Ok(seen)
 }
 
@@ -235,6 +244,26 @@ async fn outboxes(read: &mut dyn Read, seen: &mut Observation) -> Result<(), Sto
             seen.debts.push(read.owed_rooms(&server(n), up_to).await?);
         }
     }
+    Ok(())
+}
+
+async fn nodes(read: &mut dyn Read, seen: &mut Observation) -> Result<(), StoreFault> {
+    seen.nodes = read.nodes().await?;
+    let (mut rooms, mut devices) = (Vec::new(), Vec::new());
+    for n in 0..FEW {
+        rooms.push(room(n));
+        devices.extend((0..FEW).map(|d| (account(n), device(d))));
+        seen.nodes.extend(read.node(&node(n)).await?);
+        seen.links.extend(read.link(&server(n)).await?);
+        let (after, limit) = (server(n), usize::from(n));
+        let (some, all) = ((Some(&after), limit), (None, usize::MAX));
+        for (after, limit) in [some, all] {
+            seen.peers.extend(read.peers_after(after, limit).await?);
+            seen.links.extend(read.links_after(after, limit).await?);
+        }
+    }
+    seen.ends = read.log_ends(&rooms).await?;
+    seen.queue_ends = read.queue_ends(&devices).await?;
     Ok(())
 }
 

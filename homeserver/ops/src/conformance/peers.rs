@@ -34,3 +34,19 @@ pub(super) async fn peers_are_listed_in_order(store: &dyn Store) {
     assert_eq!(read.peers().await, Ok(expect.into()));
     assert_eq!(read.peer(&server(0)).await, Ok(None));
 }
+
+pub(super) async fn peers_come_in_pages(store: &dyn Store) {
+    let rows = [2, 10, 1].map(|n| peer_row(n, u64::from(n)));
+    write(store, rows.map(Change::PutPeer).into()).await;
+    let mut read = view(store).await;
+    let row = |n: u8| peer_row(n, u64::from(n));
+    let first = read.peers_after(None, 2).await;
+    assert_eq!(first, Ok(vec![row(1), row(10)]));
+    let second = read.peers_after(Some(&server(10)), 2).await;
+    assert_eq!(second, Ok(vec![row(2)]));
+    assert_eq!(read.peers_after(Some(&server(2)), 2).await, Ok(vec![]));
+    assert_eq!(read.peers_after(None, 0).await, Ok(vec![]));
+    // Also after one that is no peer.
+    let after = read.peers_after(Some(&server(11)), 9).await;
+    assert_eq!(after, Ok(vec![row(2)]));
+}

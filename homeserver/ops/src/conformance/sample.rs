@@ -3,8 +3,8 @@
 use entente_federation::inbox::InStream;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
-    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, MemberRow,
+    NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_identity::{
     AccountClaim, AccountDid, Device, DeviceId, DeviceRole, Handle, HomeRecord, HpkePublicKey,
@@ -175,6 +175,26 @@ pub(super) fn attestation(entry: &Entry, among: u8) -> Attestation {
     let now = UnixMillis(20_000);
     let signed = attest(&heads, &server(0), "fed-1", &key(50), now);
     signed.into_iter().next().expect("one for each head")
+}
+
+pub(super) fn node(n: u8) -> NodeId {
+    NodeId([n; 16])
+}
+
+pub(super) fn node_row(n: u8, beat: u64) -> NodeRow {
+    NodeRow {
+        node: node(n),
+        name: format!("node-{n}"),
+        beat,
+    }
+}
+
+pub(super) fn link_row(peer: u8, holder: u8, fence: u64) -> LinkRow {
+    LinkRow {
+        peer: server(peer),
+        holder: node(holder),
+        fence,
+    }
 }
 
 pub(super) fn peer_row(n: u8, last_out: u64) -> PeerRow {

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, MessageId, RoomId, Suite};
 use entente_homeserver_core::Owed;
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
-    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
+    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis, encode};
 use entente_protocol::call::Ordered;
@@ -191,6 +191,55 @@ impl<T: Send> Read for View<T> {
         Ok(self.rows.peers.values().cloned().collect())
     }
 
+    async fn peers_after(
+        &mut self,
+        after: Option<&ServerDid>,
+        limit: usize,
+    ) -> Result<Vec<PeerRow>, StoreFault> {
+        Ok(following(&self.rows.peers, after, limit))
+    }
+
+    async fn node(&mut self, node: &NodeId) -> Result<Option<NodeRow>, StoreFault> {
+        Ok(self.rows.nodes.get(node).cloned())
+    }
+
+    async fn nodes(&mut self) -> Result<Vec<NodeRow>, StoreFault> {
+        Ok(self.rows.nodes.values().cloned().collect())
+    }
+
+    async fn link(&mut self, peer: &ServerDid) -> Result<Option<LinkRow>, StoreFault> {
+        Ok(self.rows.links.get(peer).cloned())
+    }
+
+    async fn links_after(
+        &mut self,
+        after: Option<&ServerDid>,
+        limit: usize,
+    ) -> Result<Vec<LinkRow>, StoreFault> {
+        Ok(following(&self.rows.links, after, limit))
+    }
+
+    async fn log_ends(&mut self, rooms: &[RoomId]) -> Result<Vec<LogEnd>, StoreFault> {
+        let held = distinct(rooms.iter())
+            .into_iter()
+            .filter_map(|room| self.rows.rooms.get(room));
+        let ends = held.map(|row| LogEnd {
+            room: row.room,
+            head: row.head.seq,
+            delivered: row.delivered,
+        });
+        Ok(ends.collect())
+    }
+
+    async fn queue_ends(
+        &mut self,
+        devices: &[(AccountDid, DeviceId)],
+    ) -> Result<Vec<DeviceRow>, StoreFault> {
+        let wanted = distinct(devices.iter()).into_iter();
+        let here = wanted.filter_map(|key| self.rows.devices.get(key));
+        Ok(here.cloned().collect())
+    }
+
     async fn owed(
         &mut self,
         peer: &ServerDid,
@@ -280,6 +329,17 @@ impl<T: Send> Read for View<T> {
         let parked = self.rows.parked.values();
         Ok(u64::from(count(parked.filter(|row| row.peer == *peer))))
     }
+}
+
+/// At most so many rows after a key.
+fn following<T: Clone>(
+    rows: &OrdMap<ServerDid, T>,
+    after: Option<&ServerDid>,
+    limit: usize,
+) -> Vec<T> {
+    let start = after.map_or(Unbounded, |after| Excluded(after.clone()));
+    let found = rows.range((start, Unbounded)).take(limit);
+    found.map(|(_, row)| row.clone()).collect()
 }
 
 fn entry<'a>(rows: &'a Rows, room: &RoomId, seq: Seq) -> Option<&'a Entry> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, MessageId, RoomId};
 use entente_homeserver_core::rows::{
-    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow,
-    ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, MemberRow,
+    NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
 use entente_homeserver_core::{Change, Owed};
 use entente_identity::{AccountDid, DeviceId, ServerDid};
@@ -31,6 +31,8 @@ pub(super) struct Rows {
     pub(super) groups: OrdMap<RoomId, OrdMap<Vec<u8>, Arc<Vec<u8>>>>,
     pub(super) epochs: OrdMap<(RoomId, Epoch), Arc<EpochRow>>,
     pub(super) peers: OrdMap<ServerDid, PeerRow>,
+    pub(super) nodes: OrdMap<NodeId, NodeRow>,
+    pub(super) links: OrdMap<ServerDid, LinkRow>,
     pub(super) pins: OrdMap<ServerDid, Arc<PinRow>>,
     pub(super) equivocations: OrdMap<RoomId, Arc<EquivocationRow>>,
     pub(super) outboxes: OrdMap<ServerDid, OrdMap<u64, Arc<Owed>>>,
@@ -64,10 +66,7 @@ impl Rows {
                 seq,
                 attestation,
             } => self.entry_mut(room, seq)?.attestation = Some(attestation),
-            Change::PutMember(row) => {
-                let room = self.members.entry(row.room).or_default();
-                put(room, (row.account, row.device), row);
-            }
+            Change::PutMember(row) => self.put_member(row),
             Change::EndMember {
                 room,
                 account,
@@ -84,6 +83,9 @@ impl Rows {
                 keep(&mut self.epochs, |key, _| key.0 != room || key.1 >= before);
             }
             Change::PutPeer(row) => put(&mut self.peers, row.server.clone(), row),
+            Change::PutNode(row) => put(&mut self.nodes, row.node, row),
+            Change::DropNode(node) => _ = self.nodes.remove(&node),
+            Change::PutLink(row) => put(&mut self.links, row.peer.clone(), row),
             Change::PutPin(row) => put(&mut self.pins, row.pin.did.clone(), Arc::new(row)),
             Change::DropPin(server) => _ = self.pins.remove(&server),
             Change::PutEquivocation(row) => self.put_equivocation(*row),
@@ -108,6 +110,11 @@ impl Rows {
             }),
         }
         Ok(())
+    }
+
+    fn put_member(&mut self, row: MemberRow) {
+        let room = self.members.entry(row.room).or_default();
+        put(room, (row.account, row.device), row);
     }
 
     fn put_equivocation(&mut self, row: EquivocationRow) {

@@ -1,13 +1,22 @@
 //! A peer owns what was owed to it: the debt ends, and watermarks advance.
 
 use entente_homeserver_core::acknowledge::{forget, reached, watermark};
+use entente_homeserver_core::links::{Tenure, holds};
 use entente_identity::ServerDid;
 
 use super::Outcome;
 use crate::command::Answer;
 use crate::work::Work;
 
-pub(crate) async fn run(work: &mut Work<'_>, peer: ServerDid, up_to: u64) -> Outcome {
+pub(crate) async fn run(
+    work: &mut Work<'_>,
+    peer: ServerDid,
+    tenure: Tenure,
+    up_to: u64,
+) -> Outcome {
+    if !holds(work.link(&peer).await?.as_ref(), tenure) {
+        return Ok(Ok(Answer::Lost));
+    }
     let me = work.here.me.clone();
     let row = work.peer(&peer).await?;
     let rooms = work.tx().await?.owed_rooms(&peer, up_to).await?;

@@ -11,12 +11,14 @@ use entente_groups::{
 };
 use entente_homeserver_core::commit::Asker;
 use entente_homeserver_core::create_room;
+use entente_homeserver_core::links::Tenure;
 use entente_homeserver_core::register::RegistrationPolicy;
+use entente_homeserver_core::rows::NodeId;
 use entente_homeserver_core::submit::Submitted;
 use entente_homeserver_ops::memory::MemoryStore;
 use entente_homeserver_ops::read::group::{Checked, check_commit, check_proposal, group_info};
 use entente_homeserver_ops::read::{outbox, sync};
-use entente_homeserver_ops::{Answer, Command, Here, Store, execute};
+use entente_homeserver_ops::{Answer, Command, Here, Others, Store, execute};
 use entente_identity::{
     AccountClaim, AccountDid, Device, DeviceId, DeviceRole, HomeRecord, HpkePublicKey, ServerDid,
     SigningKey, UnixMillis, certify_device, decode_exact, first_device_list,
@@ -303,6 +305,7 @@ impl World {
         let Some(row) = block_on(read.peer(to)).expect("a row") else {
             return false;
         };
+        let link = block_on(read.link(to)).expect("a row");
         let run = outbox::next_run(&mut *read, to, row.acked, MAX_BATCH_ITEMS);
         let Some(run) = block_on(run).expect("a run") else {
             return false;
@@ -322,10 +325,40 @@ impl World {
         let Ok(Answer::Received(RelayReply::Ack { up_to, .. })) = answer else {
             panic!("not taken: {answer:?}");
         };
-        let peer = to.clone();
-        self.run(from, Command::Acknowledge { peer, up_to })
-            .expect("acknowledged");
+        let tenure = match link {
+            Some(link) => Tenure {
+                holder: link.holder,
+                fence: link.fence,
+            },
+            None => self.take_link(from, to),
+        };
+        let acknowledge = Command::Acknowledge {
+            peer: to.clone(),
+            tenure,
+            up_to,
+        };
+        assert_eq!(self.run(from, acknowledge), Ok(Answer::Done));
         true
+    }
+
+    /// The only node of a server begins to drive its link to a peer.
+    fn take_link(&mut self, from: &ServerDid, to: &ServerDid) -> Tenure {
+        let node = NodeId([1; 16]);
+        let enter = Command::Enter {
+            node,
+            name: "only".to_owned(),
+            others: Others::Gone,
+        };
+        assert_eq!(self.run(from, enter), Ok(Answer::Done));
+        let take = Command::TakeLink {
+            peer: to.clone(),
+            node,
+            stream_epoch: 0,
+        };
+        match self.run(from, take) {
+            Ok(Answer::Taken(taken)) => taken.tenure,
+            other => panic!("not taken: {other:?}"),
+        }
     }
 
     /// What a person's device is shown of a room after what it has.

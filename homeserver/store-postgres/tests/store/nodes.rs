@@ -9,10 +9,13 @@ use entente_groups::{
     Aad, Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, MessageId, RoomId, Suite,
 };
 use entente_homeserver_core::Change;
+use entente_homeserver_core::links::Tenure;
 use entente_homeserver_core::register::RegistrationPolicy;
-use entente_homeserver_core::rows::{Claimant, KeyPackageRow, MemberRow, RoomRow};
+use entente_homeserver_core::rows::{
+    Claimant, KeyPackageRow, LinkRow, MemberRow, NodeId, NodeRow, RoomRow,
+};
 use entente_homeserver_core::submit::Submitted;
-use entente_homeserver_ops::{Answer, Command, Here, Page, Store, execute};
+use entente_homeserver_ops::{Answer, Command, Here, Others, Page, Store, execute};
 use entente_homeserver_store_postgres::PostgresStore;
 use entente_identity::{
     AccountClaim, AccountDid, Device, DeviceId, DeviceRole, HomeRecord, HpkePublicKey, ServerDid,
@@ -253,12 +256,29 @@ fn the_watermark_passes_what_two_nodes_acknowledge() {
     let url = databases.fresh();
     let nodes = nodes(&url, 2);
     found_rooms(&nodes[0], 1);
+    let tenure = Tenure {
+        holder: NodeId([1; 16]),
+        fence: 1,
+    };
+    let links = ["org-b", "org-c"].map(|name| {
+        Change::PutLink(LinkRow {
+            peer: server(name),
+            holder: tenure.holder,
+            fence: tenure.fence,
+        })
+    });
+    write(&nodes[0], links.into());
     for message in 0..25 {
         run(&nodes[0], vec![submit(0, 1, message)]);
         together(&nodes, |node, store| {
             let peer = [server("org-b"), server("org-c")][usize::from(node)].clone();
             let up_to = u64::from(message) + 1;
-            let answers = run(store, vec![Command::Acknowledge { peer, up_to }]);
+            let acknowledge = Command::Acknowledge {
+                peer,
+                tenure,
+                up_to,
+            };
+            let answers = run(store, vec![acknowledge]);
             assert_eq!(answers, vec![Ok(Answer::Done)]);
         });
         let row = block_on(async { nodes[0].read().await.unwrap().room(&room(0)).await });
@@ -369,4 +389,95 @@ fn rooms_are_shared_out_whatever_the_order() {
         }
         owed_in_order(&nodes[0], u64::from(3 * ROUNDS) * u64::from(ROOMS)).await;
     });
+}
+
+fn enter(store: &PostgresStore, node: NodeId) {
+    let enter = Command::Enter {
+        node,
+        name: node.to_string(),
+        others: Others::MayLive,
+    };
+    assert_eq!(run(store, vec![enter]), vec![Ok(Answer::Done)]);
+}
+
+fn take(node: NodeId) -> Command {
+    Command::TakeLink {
+        peer: server("org-b"),
+        node,
+        stream_epoch: 0,
+    }
+}
+
+/// All of them want the link at the same time, again and again; each time the one that has it is buried.
+#[test]
+fn a_link_has_one_holder_however_many_nodes_want_it() {
+    const ROUNDS: u8 = 12;
+    let databases = Databases::new();
+    let url = databases.fresh();
+    let nodes = nodes(&url, 3);
+    for round in 0..ROUNDS {
+        let ids = [0, 1, 2].map(|n| NodeId([round * 3 + n + 1; 16]));
+        for (store, id) in nodes.iter().zip(ids) {
+            enter(store, id);
+        }
+        let answers = together(&nodes, |n, store| {
+            run(store, vec![take(ids[usize::from(n)])]).remove(0)
+        });
+        let mut holders = Vec::new();
+        for answer in answers {
+            match answer {
+                Ok(Answer::Taken(taken)) => holders.push(taken.tenure),
+                Ok(Answer::Held(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(holders.len(), 1, "round {round}: {holders:?}");
+        let holder = holders[0];
+        assert_eq!(holder.fence, u64::from(round) + 1);
+        let bury = Command::Bury {
+            node: holder.holder,
+            beat: Some(0),
+        };
+        assert_eq!(run(&nodes[0], vec![bury]), vec![Ok(Answer::Buried)]);
+        for id in ids.into_iter().filter(|id| *id != holder.holder) {
+            let leave = Command::Bury {
+                node: id,
+                beat: None,
+            };
+            assert_eq!(run(&nodes[1], vec![leave]), vec![Ok(Answer::Buried)]);
+        }
+    }
+}
+
+/// Either the beat comes first and the node lives, or it is buried and told so.
+#[test]
+fn a_node_that_beats_while_it_is_buried_is_told() {
+    let databases = Databases::new();
+    let url = databases.fresh();
+    let nodes = nodes(&url, 2);
+    for n in 0..20 {
+        let node = NodeId([n + 1; 16]);
+        enter(&nodes[0], node);
+        let answers = together(&nodes, |by, store| {
+            let command = match by {
+                0 => Command::Beat(node),
+                _ => Command::Bury {
+                    node,
+                    beat: Some(0),
+                },
+            };
+            run(store, vec![command]).remove(0)
+        });
+        let row = block_on(async { nodes[0].read().await.unwrap().node(&node).await }).unwrap();
+        let lives = NodeRow {
+            node,
+            name: node.to_string(),
+            beat: 1,
+        };
+        match answers.as_slice() {
+            [Ok(Answer::Done), Ok(Answer::Done)] => assert_eq!(row, Some(lives)),
+            [Ok(Answer::Buried), Ok(Answer::Buried)] => assert_eq!(row, None),
+            other => panic!("{other:?}"),
+        }
+    }
 }

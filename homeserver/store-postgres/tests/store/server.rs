@@ -6,8 +6,9 @@ use std::thread;
 
 use crate::databases::{Databases, open};
 use entente_groups::{Epoch, RoomId};
+use entente_homeserver_core::links::Tenure;
 use entente_homeserver_core::register::RegistrationPolicy;
-use entente_homeserver_core::rows::{PeerRow, RoomRow};
+use entente_homeserver_core::rows::{LinkRow, NodeId, PeerRow, RoomRow};
 use entente_homeserver_core::{Change, Effect, Owed};
 use entente_homeserver_ops::conformance::{change, observe};
 use entente_homeserver_ops::{Command, Here, Store, StoreFault, execute};
@@ -106,6 +107,12 @@ fn a_transaction_whose_connection_is_lost_before_its_commit_was_not_written() {
     write(&store, 2).expect("the next one has a new connection");
 }
 
+/// Who drives the link of that debt.
+const TENURE: Tenure = Tenure {
+    holder: NodeId([1; 16]),
+    fence: 1,
+};
+
 /// A room of which the only debt is about to end.
 fn owing() -> Vec<Change> {
     let head = Head {
@@ -135,7 +142,17 @@ fn owing() -> Vec<Change> {
         last_out: 1,
         ..PeerRow::new(peer())
     };
-    vec![Change::PutRoom(room), Change::PutPeer(row), owe]
+    let link = LinkRow {
+        peer: peer(),
+        holder: TENURE.holder,
+        fence: TENURE.fence,
+    };
+    vec![
+        Change::PutRoom(room),
+        Change::PutPeer(row),
+        Change::PutLink(link),
+        owe,
+    ]
 }
 
 fn here() -> Here {
@@ -166,8 +183,11 @@ fn a_commit_whose_answer_is_lost_is_told_as_unknown() {
     postgres.configure(&[standby("nobody")]).unwrap();
     postgres.ask("postgres", "SELECT pg_reload_conf()").unwrap();
     let executed = thread::scope(|scope| {
-        let (peer, up_to) = (peer(), 1);
-        let commands = vec![Command::Acknowledge { peer, up_to }];
+        let commands = vec![Command::Acknowledge {
+            peer: peer(),
+            tenure: TENURE,
+            up_to: 1,
+        }];
         let running = scope.spawn(|| block_on(execute(&store, &here(), commands, UnixMillis(9))));
         let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
         while postgres.ask("postgres", waits).unwrap() != "1" {

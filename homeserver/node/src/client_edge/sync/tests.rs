@@ -62,6 +62,7 @@ impl World {
                 seq: 0,
                 hash: [0; 32],
             },
+            node_name: "only".to_owned(),
             store: Arc::new(store.clone()),
             discovery: entente_discovery::Options {
                 extra_ca: Some(ca.expect("a CA")),
@@ -71,6 +72,8 @@ impl World {
             endpoint: endpoint.clone(),
         })
         .expect("connected");
+        let entered = server.nodes.enter(&server.writer).await;
+        entered.expect("entered");
         let device = (AccountDid::new(key(2).public()), DeviceId([2; 16]));
         let (serving, address) = (
             Arc::clone(&server),

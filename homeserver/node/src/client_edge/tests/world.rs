@@ -87,12 +87,15 @@ impl World {
                 seq: 0,
                 hash: [0; 32],
             },
+            node_name: "only".to_owned(),
             store: Arc::new(store.clone()),
             discovery,
             policy: PeerPolicy::Open,
             endpoint: endpoint.clone(),
         })
         .expect("connected");
+        let entered = server.nodes.enter(&server.writer).await;
+        entered.expect("entered");
         let address = endpoint.local_address().expect("bound");
         tokio::spawn(accept((Arc::clone(&server), endpoint), limits));
         Self {

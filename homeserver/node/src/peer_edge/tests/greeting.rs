@@ -10,7 +10,7 @@ use crate::client_edge::tests::world::refusal;
 use crate::clock::now;
 use crate::config::Limits;
 
-fn pull() -> PeerRequest {
+pub fn pull() -> PeerRequest {
     PeerRequest::Pull(Pull {
         room: entente_groups::RoomId([1; 32]),
         after: Head {
