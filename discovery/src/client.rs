@@ -215,9 +215,11 @@ impl SafeClient {
     }
 
     async fn fetch(&self, url: &DocumentUrl, accept: &'static str) -> Result<Bytes, FetchError> {
-        let _slot = self.slots.try_acquire().map_err(|_| FetchError::Busy)?;
-        let mut tried_first = None;
+        let (mut late, mut tried_first) = (FetchError::Busy, None);
         let fetched = async {
+            // Waiting for a slot takes from the fetch's own time.
+            let _slot = self.slots.acquire().await.map_err(|_| FetchError::Busy)?;
+            late = FetchError::Slow;
             let addresses = self.resolver.https(url.domain()).await?;
             tried_first = addresses.first().copied();
             let question = Question {
@@ -234,7 +236,7 @@ impl SafeClient {
             let resolver = &self.resolver;
             resolver.fell_silent(url.domain(), Service::Documents, address);
         }
-        fetched.map_err(|_| FetchError::Slow)?
+        fetched.map_err(|_| late)?
     }
 }
 

@@ -65,7 +65,8 @@ fn renewed(document: &str, tests: &BTreeMap<String, Vec<(String, String)>>) -> S
     for line in document.lines() {
         let columns: Vec<&str> = line.split(" | ").collect();
         let number = columns[0].trim_start_matches("| ");
-        if columns.len() == 3 && line_of(&format!("{}_x", number.to_ascii_lowercase())).is_some() {
+        if line_of(&format!("{}_x", number.to_ascii_lowercase())).is_some() {
+            assert_eq!(columns.len(), 3, "a row of three columns: {line}");
             let found = tests.get(number).map_or("none", |_| "");
             let cell = tests
                 .get(number)

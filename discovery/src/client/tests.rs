@@ -216,3 +216,33 @@ async fn assert_no_connection(listener: TcpListener) -> TcpListener {
     assert_eq!(from, own.local_addr().expect("it is connected"));
     listener
 }
+
+/// Never answers.
+struct Mute;
+
+impl NameLookup for Mute {
+    fn lookup(&self, _: &Domain) -> LookupAnswer {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_beyond_the_most_at_once_waits_within_its_own_time() {
+    let client = SafeClient::with_lookup(Options::default(), Arc::new(Mute)).expect("a client");
+    let client = Arc::new(client);
+    let fetch = || {
+        let client = Arc::clone(&client);
+        async move { client.fetch_json(&DocumentUrl::of_server(&org())).await }
+    };
+    let mut most = tokio::task::JoinSet::new();
+    for _ in 0..MAX_FETCHES {
+        most.spawn(fetch());
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let begun = tokio::time::Instant::now();
+    let one_more = fetch().await;
+    // It waited until the others had ended, went on, and had the rest of its time for that.
+    assert_eq!(begun.elapsed(), Duration::from_millis(MAX_FETCH_MS));
+    assert_eq!(one_more, Err(FetchError::Slow));
+    assert!(most.join_all().await.iter().all(Result::is_err));
+}

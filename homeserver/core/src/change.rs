@@ -161,7 +161,8 @@ pub struct Queued {
     pub device: DeviceId,
     /// The item.
     pub item: DeviceItem,
-    /// The server that handed over an invitation.
+    /// The server that handed over an invitation, or a Welcome by a KeyPackage that serves again: so many
+    /// of one server wait at most.
     pub invited_by: Option<ServerDid>,
 }
 

@@ -4,6 +4,8 @@
 //! and the pending proposals with the room's and is cheap ([`CheckedBundle::order`]). Commit, Welcomes
 //! and GroupInfo are one transaction; the first valid commit of an epoch wins.
 
+use std::collections::BTreeSet;
+
 use entente_federation::hub::Draft;
 use entente_groups::{
     CommitFault, Epoch, KeyPackageRef, LeafIndex, MemberInfo, MessageId, PublicRoom, RoomId,
@@ -32,8 +34,8 @@ pub struct CheckedBundle {
     committer: LeafIndex,
     roster: RosterDelta,
     welcome_refs: Vec<KeyPackageRef>,
-    /// The servers of the members after it, each once for each of its members.
-    homes: Vec<ServerDid>,
+    /// The servers of the members after it.
+    homes: BTreeSet<ServerDid>,
     ended: EpochRow,
     next: EpochRow,
     group: Change,
@@ -230,7 +232,7 @@ impl CheckedBundle {
         }
         let at = decision.reply;
         decision.changes.push(Change::PutRoom(next));
-        self.change_members(&at, &mut decision);
+        self.change_members(me, &at, &mut decision);
         self.route_welcomes(me, &at, routes, &mut decision);
         decision.changes.extend([
             self.group,
@@ -244,7 +246,7 @@ impl CheckedBundle {
         Ok(decision)
     }
 
-    fn change_members(&self, at: &Ordered, decision: &mut Decision<Ordered>) {
+    fn change_members(&self, me: &ServerDid, at: &Ordered, decision: &mut Decision<Ordered>) {
         let room = self.request.room;
         let seq = at.at.seq;
         for gone in &self.roster.left {
@@ -259,8 +261,10 @@ impl CheckedBundle {
             decision
                 .changes
                 .push(Change::PutMember(member_row(room, member, seq)));
-            let wake = Effect::WakeDevice(member.account, member.device);
-            decision.effects.push(wake);
+            if member.home == *me {
+                let wake = Effect::WakeDevice(member.account, member.device);
+                decision.effects.push(wake);
+            }
         }
     }
 
@@ -287,7 +291,7 @@ impl CheckedBundle {
         for route in routes {
             match route {
                 WelcomeRoute::Here(package) => {
-                    welcome_here(&package, item(package.reference.clone()), decision);
+                    welcome_here(&package, None, item(package.reference.clone()), decision);
                 }
                 WelcomeRoute::There(claim) => {
                     let bytes = Item::Welcome(item(claim.reference)).to_bytes();
@@ -299,9 +303,11 @@ impl CheckedBundle {
     }
 }
 
-/// Hands a Welcome to a device of this server; a KeyPackage of single use is used up by it.
+/// Hands a Welcome to a device of this server; a KeyPackage of single use is used up by it. `counted` is the
+/// server whose share of what may wait for the device it takes, if any.
 pub(crate) fn welcome_here<T>(
     package: &KeyPackageRow,
+    counted: Option<&ServerDid>,
     welcome: WelcomeItem,
     decision: &mut Decision<T>,
 ) {
@@ -313,9 +319,10 @@ pub(crate) fn welcome_here<T>(
     decision
         .effects
         .push(Effect::WakeDevice(device.0, device.1));
-    decision
-        .queued
-        .push(Queued::new(device, DeviceItem::Welcome(welcome)));
+    decision.queued.push(Queued {
+        invited_by: counted.cloned(),
+        ..Queued::new(device, DeviceItem::Welcome(welcome))
+    });
 }
 
 /// A member's time that begins with this entry.

@@ -194,11 +194,13 @@ fn room_after(from: &ServerDid, room: Option<&RoomRow>, entry: &Entry) -> RoomRo
 }
 
 /// A Welcome for a device here. `package` is the KeyPackage that it answers, if it is one of ours
-/// that was claimed and not used up.
+/// that was claimed and not used up. One of last resort is not used up: Welcomes by it are bounded as
+/// invitations are, `waiting` is as in [`invite`].
 #[must_use]
 pub fn welcome(
     from: &ServerDid,
     package: Option<&KeyPackageRow>,
+    waiting: &BTreeMap<ServerDid, u32>,
     item: WelcomeItem,
 ) -> Decision<Received> {
     if item.hub != *from {
@@ -214,8 +216,13 @@ pub fn welcome(
             "a Welcome for a KeyPackage that its hub did not claim for that room".to_owned();
         return Decision::reply(Received::Dropped(reason));
     };
+    let again = package.usage == KeyPackageUse::LastResort;
+    if again && too_many_wait(from, waiting) {
+        let reason = "too many invitations and Welcomes wait for that device".to_owned();
+        return Decision::reply(Received::Dropped(reason));
+    }
     let mut decision = Decision::reply(Received::Applied);
-    welcome_here(package, item, &mut decision);
+    welcome_here(package, again.then_some(from), item, &mut decision);
     decision
 }
 
@@ -233,11 +240,8 @@ pub fn invite(
         let reason = "an invitation for nobody here, or too large".to_owned();
         return Decision::reply(Received::Dropped(reason));
     };
-    let of_server = waiting.get(from).copied().unwrap_or(0);
-    if of_server >= MAX_WAITING_INVITES_OF_SERVER
-        || waiting.values().sum::<u32>() >= MAX_WAITING_INVITES
-    {
-        let reason = "too many invitations wait for that device".to_owned();
+    if too_many_wait(from, waiting) {
+        let reason = "too many invitations and Welcomes wait for that device".to_owned();
         return Decision::reply(Received::Dropped(reason));
     }
     let mut decision = Decision::reply(Received::Applied);
@@ -250,6 +254,13 @@ pub fn invite(
     });
     decision.effects.push(Effect::WakeDevice(account, device));
     decision
+}
+
+/// Whether so much that nobody asked for waits for a device that a server may not hand over more.
+fn too_many_wait(from: &ServerDid, waiting: &BTreeMap<ServerDid, u32>) -> bool {
+    let of_server = waiting.get(from).copied().unwrap_or(0);
+    of_server >= MAX_WAITING_INVITES_OF_SERVER
+        || waiting.values().sum::<u32>() >= MAX_WAITING_INVITES
 }
 
 /// The hub of a room did not order a local message. Nobody else is believed that.

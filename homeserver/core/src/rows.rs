@@ -262,7 +262,7 @@ pub struct QueuedRow {
     pub time: UnixMillis,
     /// The item.
     pub item: DeviceItem,
-    /// The server that handed over an invitation.
+    /// The server that handed over an invitation, or a Welcome by a KeyPackage that serves again.
     pub invited_by: Option<ServerDid>,
 }
 

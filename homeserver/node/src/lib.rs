@@ -20,6 +20,7 @@ mod client_edge;
 mod clock;
 mod command;
 pub mod config;
+mod connections;
 mod credentials;
 mod data_dir;
 mod database;

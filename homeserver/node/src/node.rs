@@ -15,12 +15,13 @@ use tokio::sync::watch;
 
 use crate::admin::{self, Readiness};
 use crate::assembly::{assemble, users};
-use crate::client_edge::{self, ClientEdge, Sessions, client_pipeline};
+use crate::client_edge::{self, ClientEdge, client_pipeline};
 use crate::config::{Config, Limits, StoreKind, Tls};
+use crate::connections::Connections;
 use crate::credentials::Credentials;
 use crate::data_dir::{DataDir, DataDirFault, DataDirLock};
 use crate::https::{Documents, HttpsEdge, KeyDocuments, tls_config};
-use crate::peer_edge::{self, Newest, PeerEdge, peer_pipeline};
+use crate::peer_edge::{self, OfPeers, PeerEdge, peer_pipeline};
 use crate::quotas::Quotas;
 use crate::server::Server;
 use crate::workers;
@@ -125,16 +126,18 @@ async fn bind(config: &Config, dir: &DataDir) -> anyhow::Result<Bound> {
 /// Takes connections and hands each to its edge.
 pub(crate) async fn accept((server, endpoint): (Arc<Server>, Endpoint), limits: Limits) {
     let quotas = Arc::new(Quotas::new(&limits));
+    let most = usize::try_from(limits.connections_per_account.get()).unwrap_or(usize::MAX);
+    let too_many = "this account has opened more connections than one account may";
     let clients = ClientEdge {
         calls: client_pipeline(Arc::clone(&server), Arc::clone(&quotas)),
-        sessions: Arc::new(Sessions::new(limits.connections_per_account)),
+        logged_in: Arc::new(Connections::new(most, too_many)),
         quotas: Arc::clone(&quotas),
         server: Arc::clone(&server),
     };
     let peers = PeerEdge {
         calls: peer_pipeline(Arc::clone(&server), Arc::clone(&quotas)),
         quotas,
-        newest: Arc::new(Newest::default()),
+        of_peers: OfPeers::default(),
         server,
     };
     while let Some(connection) = endpoint.accept().await {

@@ -47,7 +47,7 @@ where
     O: Future<Output = Result<R, Fault>> + Send + 'static,
 {
     let operation = service_fn(move |request: Q| {
-        let answer = unhurried(operation(request));
+        let answer = operation(request);
         async move { answer.await.map_err(BoxError::from) }
     });
     let service = ServiceBuilder::new()
@@ -59,18 +59,31 @@ where
     BoxCloneSyncService::new(Logged(service))
 }
 
-/// An operation whose refusals take their time, where a quick one would tell or cost something.
-async fn unhurried<R>(operation: impl Future<Output = Result<R, Fault>>) -> Result<R, Fault> {
+/// Whether a call that was done may be answered at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// As soon as it is.
+    AtOnce,
+    /// No sooner than a silent refusal: how long it took tells what exists.
+    Evenly,
+}
+
+/// A call whose answer takes its time, where a quick one would tell or cost something. It goes around all
+/// that may refuse a call, the pipeline included: who waits for a refusal keeps nobody from being served.
+pub(crate) async fn unhurried<R>(
+    done: Done,
+    call: impl Future<Output = Result<R, Fault>>,
+) -> Result<R, Fault> {
     let begun = tokio::time::Instant::now();
-    let answer = operation.await;
-    if let Err(fault) = &answer {
-        let at_least = match fault.code {
-            FaultCode::RateLimited => TOO_OFTEN,
-            code if is_silent(code) => EVEN_TIME,
-            _ => Duration::ZERO,
-        };
-        tokio::time::sleep_until(begun + at_least).await;
-    }
+    let answer = call.await;
+    let at_least = match (&answer, done) {
+        (Ok(_), Done::AtOnce) => return answer,
+        (Ok(_), Done::Evenly) => EVEN_TIME,
+        (Err(fault), _) if fault.code == FaultCode::RateLimited => TOO_OFTEN,
+        (Err(fault), _) if is_silent(fault.code) => EVEN_TIME,
+        (Err(_), _) => return answer,
+    };
+    tokio::time::sleep_until(begun + at_least).await;
     answer
 }
 
@@ -78,10 +91,7 @@ async fn unhurried<R>(operation: impl Future<Output = Result<R, Fault>>) -> Resu
 fn is_silent(code: FaultCode) -> bool {
     matches!(
         code,
-        FaultCode::NoSuchRoom
-            | FaultCode::NoSuchAccount
-            | FaultCode::NoKeyPackage
-            | FaultCode::AuthenticationFailed
+        FaultCode::NoSuchRoom | FaultCode::NoKeyPackage | FaultCode::AuthenticationFailed
     )
 }
 
@@ -168,38 +178,60 @@ mod tests {
         assert_eq!(fault.code, FaultCode::Timeout);
     }
 
+    /// A call that is refused with a code after some milliseconds of looking things up.
+    async fn refused(code: FaultCode, looked_up: u64) -> Duration {
+        let begun = tokio::time::Instant::now();
+        let refusal = unhurried(Done::AtOnce, async move {
+            tokio::time::sleep(Duration::from_millis(looked_up)).await;
+            Err::<(), _>(Fault::new(code, code.meaning()))
+        });
+        refusal.await.expect_err("refused");
+        begun.elapsed()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn f4_refusals_take_the_same_time_whatever_was_looked_up() {
         for code in [
             FaultCode::NoSuchRoom,
-            FaultCode::NoSuchAccount,
             FaultCode::NoKeyPackage,
             FaultCode::AuthenticationFailed,
         ] {
             for looked_up in [0, 7, 60] {
-                let refuse = pipeline(1, move |_: Ask| async move {
-                    tokio::time::sleep(Duration::from_millis(looked_up)).await;
-                    Err::<(), _>(Fault::new(code, code.meaning()))
-                });
-                let begun = tokio::time::Instant::now();
-                refuse.oneshot(Ask).await.expect_err("refused");
-                assert_eq!(begun.elapsed(), EVEN_TIME, "{code} after {looked_up} ms");
+                let took = refused(code, looked_up).await;
+                assert_eq!(took, EVEN_TIME, "{code} after {looked_up} ms");
             }
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn d6_who_calls_too_often_waits_for_being_told_so() {
-        for (code, waits) in [
-            (FaultCode::RateLimited, TOO_OFTEN),
-            (FaultCode::NotMember, Duration::ZERO),
-        ] {
-            let refuse = pipeline(1, move |_: Ask| async move {
-                Err::<(), _>(Fault::new(code, code.meaning()))
-            });
+    async fn f4_what_must_not_tell_takes_the_same_time_when_it_is_done() {
+        for (done, took) in [(Done::AtOnce, 30), (Done::Evenly, 100)] {
             let begun = tokio::time::Instant::now();
-            refuse.oneshot(Ask).await.expect_err("refused");
-            assert_eq!(begun.elapsed(), waits, "{code}");
+            let written = async {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                Ok::<_, Fault>(())
+            };
+            unhurried(done, written).await.expect("done");
+            assert_eq!(begun.elapsed(), Duration::from_millis(took), "{done:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d6_who_calls_too_often_waits_for_being_told_so() {
+        assert_eq!(refused(FaultCode::RateLimited, 0).await, TOO_OFTEN);
+        assert_eq!(refused(FaultCode::NotMember, 0).await, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn d6_who_waits_for_a_refusal_keeps_nobody_from_being_served() {
+        let one_at_a_time = pipeline(1, |_: Ask| async {
+            let code = FaultCode::RateLimited;
+            Err::<(), _>(Fault::new(code, code.meaning()))
+        });
+        let call = || unhurried(Done::AtOnce, one_at_a_time.clone().oneshot(Ask));
+        for answer in futures::future::join_all([call(), call(), call()]).await {
+            let fault = answer.expect_err("refused");
+            assert_eq!(fault.code, FaultCode::RateLimited, "none was shed");
         }
     }
 

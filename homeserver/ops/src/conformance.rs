@@ -80,6 +80,7 @@ behaviours! {
         a_room_that_is_put_again_is_replaced,
         numbers_that_a_peer_chose_are_kept_whole,
         members_are_those_who_did_not_leave,
+        times_of_a_servers_devices_are_kept_when_they_end,
         a_time_in_a_room_ends_once,
         coming_back_begins_another_time,
         memberships_are_a_devices_in_order_of_room,
@@ -95,6 +96,7 @@ behaviours! {
         origins_are_distinct_and_in_order,
         an_attestation_is_added_or_replaced,
         an_entry_that_is_not_there_is_not_attested,
+        the_last_attested_entry_is_sought_near_the_end,
         entries_of_any_size_come_back_whole,
     }
     peers {

@@ -6,7 +6,7 @@ use entente_identity::{ServerDid, SigningKey, UnixMillis};
 use entente_protocol::fault::{Fault, FaultCode};
 
 use crate::command::{Answer, Command};
-use crate::store::{Store, StoreFault};
+use crate::store::{Store, StoreFault, Writers};
 use crate::work::Work;
 use crate::write;
 
@@ -52,12 +52,22 @@ pub async fn execute(
     now: UnixMillis,
 ) -> Executed {
     let count = commands.len();
+    let mut commands = commands;
+    let attempts = match store.writers() {
+        Writers::One => 1,
+        Writers::Several => MAX_ATTEMPTS,
+    };
     let mut attempt = 1;
     loop {
-        match run(store, here, commands.clone(), now).await {
-            Ok(executed) => return executed,
-            Err((StoreFault::Conflict(_), _)) if attempt < MAX_ATTEMPTS => attempt += 1,
-            Err((fault, effects)) => {
+        // Only what may have to be run again is kept beside.
+        let kept = (attempt < attempts).then(|| commands.clone());
+        match (run(store, here, commands, now).await, kept) {
+            (Ok(executed), _) => return executed,
+            (Err((StoreFault::Conflict(_), _)), Some(kept)) => {
+                commands = kept;
+                attempt += 1;
+            }
+            (Err((fault, effects)), _) => {
                 return Executed {
                     answers: vec![Err(store_fault(&fault)); count],
                     effects,

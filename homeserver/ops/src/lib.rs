@@ -23,4 +23,4 @@ mod write;
 
 pub use command::{Answer, Command, Others};
 pub use execute::{Executed, Here, execute, store_fault};
-pub use store::{Page, Read, Store, StoreFault, Tx, Writers};
+pub use store::{LAST_ATTESTED_WITHIN, Page, Read, Store, StoreFault, Tx, Writers};

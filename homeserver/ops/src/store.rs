@@ -33,6 +33,9 @@ pub enum StoreFault {
     Broken(String),
 }
 
+/// How far back from a log's end [`Read::last_attested`] looks, in positions.
+pub const LAST_ATTESTED_WITHIN: u64 = 4_096;
+
 /// How much one read returns at most; one item is returned even if it is larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
@@ -106,6 +109,14 @@ pub trait Read: Send {
 
     /// The devices that are in a room now, in ascending order of account and device.
     async fn members(&mut self, room: &RoomId) -> Result<Vec<MemberRow>, StoreFault>;
+
+    /// The times in a room of a server's devices, even ended ones, in ascending order of account and
+    /// device. Of a device that came back only the last.
+    async fn member_times(
+        &mut self,
+        room: &RoomId,
+        home: &ServerDid,
+    ) -> Result<Vec<MemberRow>, StoreFault>;
 
     /// A device's times in all rooms, even ended ones, in ascending order of room.
     async fn memberships(
@@ -190,7 +201,8 @@ pub trait Read: Send {
     /// The proof that a room's hub showed two histories.
     async fn equivocation(&mut self, room: &RoomId) -> Result<Option<EquivocationRow>, StoreFault>;
 
-    /// The last entry of a room that its hub signed as a head: its header and the signature.
+    /// The last entry of a room that its hub signed as a head: its header and the signature. It is sought
+    /// among the last [`LAST_ATTESTED_WITHIN`] positions only: a hub that signs nothing costs no more.
     async fn last_attested(&mut self, room: &RoomId) -> Result<Option<ShownHead>, StoreFault>;
 
     /// What is owed to a peer after a number, in order: numbers and the items' bytes, entries taken

@@ -13,9 +13,10 @@ use entente_groups::{
     CommitBundle, Epoch, JoinOffer, KeyPackageOrder, KeyPackageRef, KeyPackageUse,
     MAX_TICKET_LIFETIME_MS, Member, MessageId, RoomId, Suite, Ticket,
 };
+use entente_homeserver_core::Change;
 use entente_homeserver_core::commit::Asker;
 use entente_homeserver_core::propose;
-use entente_homeserver_core::rows::QueuedRow;
+use entente_homeserver_core::rows::{KeyPackageRow, QueuedRow};
 use entente_homeserver_ops::read::group::{may_claim, tree_chunk};
 use entente_homeserver_ops::read::pull::pull;
 use entente_homeserver_ops::{Answer, Command, Page, Store};
@@ -402,6 +403,32 @@ fn f7_a_server_that_comes_back_gets_nothing_from_before_however_much_it_knows() 
     }
 }
 
+#[test]
+fn f7_a_server_gets_what_was_ordered_while_a_member_was_there_that_left_since() {
+    let mut cast = cast();
+    let carol = cast.world.register("carol@org-b.example");
+    let (alice, a) = &mut cast.alice;
+    let (world, bob) = (&mut cast.world, &cast.bob.0);
+    let known = room_row(world, &bob.home, cast.room).head;
+    world.say(alice, a, "bob is here").expect("ordered");
+    let ticket = ticket(world, (alice, a), carol.account);
+    join(world, cast.room, &carol, &ticket).expect("joins");
+    world.read(alice, a);
+    let bundle = a.member.remove(&bob.account, &alice.key).expect("an admin");
+    let remove = request(world, cast.room, bundle);
+    let removed = world.commit(&cast.hub, alice, remove).expect("ordered").at;
+    let request = Pull {
+        room: cast.room,
+        after: known,
+        until: Seq(u64::MAX),
+    };
+    let mut read = block_on(world.servers[&cast.hub].store.read()).expect("a view");
+    let pulled = block_on(pull(&mut *read, &bob.home, &request)).expect("a member's server");
+    let seqs: Vec<u64> = pulled.iter().map(|entry| entry.header.seq.0).collect();
+    let all: Vec<u64> = (known.seq.0 + 1..=removed.seq.0).collect();
+    assert_eq!(seqs, all, "without a gap");
+}
+
 /// What somebody is told who asks about a room by a ticket, and who commits by it.
 fn by_ticket(
     cast: &mut Cast,
@@ -523,11 +550,11 @@ fn f3_of_10_000_invitations_of_one_server_a_bounded_number_waits_and_keeps_no_ot
     for batch in flood.chunks(500) {
         stream.hand_all(world, batch);
     }
-    let waiting = queued(world, alice);
+    let waiting = queued(world, "org-a", alice);
     assert_eq!(waiting.len(), MAX_WAITING_INVITES_OF_SERVER as usize);
     let mut other = Stream::open(world, "org-c", "org-a");
     other.hand(world, &invite(20_000));
-    assert_eq!(queued(world, alice).len(), waiting.len() + 1);
+    assert_eq!(queued(world, "org-a", alice).len(), waiting.len() + 1);
     // However many servers there are, the rows are bounded.
     for name in ["org-d", "org-e", "org-f", "org-g", "org-h"] {
         world.add_server(name);
@@ -536,20 +563,48 @@ fn f3_of_10_000_invitations_of_one_server_a_bounded_number_waits_and_keeps_no_ot
             stream.hand_all(world, batch);
         }
     }
-    let all = queued(world, alice);
+    let all = queued(world, "org-a", alice);
     assert_eq!(all.len(), MAX_WAITING_INVITES as usize);
     // What the device took makes room, also within the same transaction.
     let acknowledge = Command::AcknowledgeQueue {
         device: alice,
         up_to: waiting.last().expect("many").number,
     };
-    world.run(&server("org-a"), acknowledge).expect("done");
-    stream.hand(world, &invite(30_000));
-    assert_eq!(queued(world, alice).len(), all.len() - waiting.len() + 1);
+    stream.hand_after(world, vec![acknowledge], &[invite(30_000)]);
+    let left = queued(world, "org-a", alice).len();
+    assert_eq!(left, all.len() - waiting.len() + 1);
+}
+
+#[test]
+fn f3_welcomes_by_a_key_package_that_serves_again_are_bounded_as_invitations_are() {
+    let mut cast = cast();
+    let mut carol = cast.world.register("carol@org-c.example");
+    cast.world.publish(&mut carol, 1);
+    let good = welcome_for(&mut cast, &carol);
+    let store = &cast.world.servers[&carol.home].store;
+    block_on(async {
+        let mut tx = store.begin().await.expect("a transaction");
+        let package = tx.key_package(&good.reference).await.expect("an answer");
+        let again = KeyPackageRow {
+            usage: KeyPackageUse::LastResort,
+            ..package.expect("a KeyPackage")
+        };
+        let change = Change::PutKeyPackage(again);
+        tx.apply(vec![change]).await.expect("applied");
+        tx.commit().await.expect("committed");
+    });
+    let world = &mut cast.world;
+    let mut stream = Stream::open(world, "org-a", "org-c");
+    let most = MAX_WAITING_INVITES_OF_SERVER as usize;
+    for batch in vec![Item::Welcome(good); most + 400].chunks(200) {
+        stream.hand_all(world, batch);
+    }
+    let waiting = queued(world, "org-c", (carol.account, carol.device));
+    assert_eq!(waiting.len(), most);
 }
 
 /// Everything in a device's queue.
-fn queued(world: &World, (account, device): (AccountDid, DeviceId)) -> Vec<QueuedRow> {
-    let mut read = block_on(world.servers[&server("org-a")].store.read()).expect("a view");
+fn queued(world: &World, home: &str, (account, device): (AccountDid, DeviceId)) -> Vec<QueuedRow> {
+    let mut read = block_on(world.servers[&server(home)].store.read()).expect("a view");
     block_on(read.queued(&account, &device, 0, ALL)).expect("a queue")
 }

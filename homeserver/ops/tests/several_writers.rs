@@ -22,7 +22,7 @@ struct Overtaken {
 #[async_trait]
 impl Store for Overtaken {
     fn writers(&self) -> Writers {
-        Writers::One
+        Writers::Several
     }
 
     async fn read(&self) -> Result<Box<dyn Read>, StoreFault> {

@@ -8,7 +8,7 @@ use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
     MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
-use entente_homeserver_ops::{Page, Read, StoreFault};
+use entente_homeserver_ops::{LAST_ATTESTED_WITHIN, Page, Read, StoreFault};
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, Seq};
@@ -221,6 +221,16 @@ impl<T: Send> Read for View<T> {
         all(&mut self.session, sql::MEMBERS, &[&&room.0[..]], member_row).await
     }
 
+    async fn member_times(
+        &mut self,
+        room: &RoomId,
+        home: &ServerDid,
+    ) -> Result<Vec<MemberRow>, StoreFault> {
+        let (room, home) = (&room.0[..], home.to_string());
+        let parameters: Parameters<'_> = &[&room, &home];
+        all(&mut self.session, sql::MEMBER_TIMES, parameters, member_row).await
+    }
+
     async fn memberships(
         &mut self,
         account: &AccountDid,
@@ -319,10 +329,12 @@ impl<T: Send> Read for View<T> {
     }
 
     async fn last_attested(&mut self, room: &RoomId) -> Result<Option<ShownHead>, StoreFault> {
+        let (room, within) = (&room.0[..], bound(LAST_ATTESTED_WITHIN));
+        let parameters: Parameters<'_> = &[&room, &within];
         one(
             &mut self.session,
             sql::LAST_ATTESTED,
-            &[&&room.0[..]],
+            parameters,
             shown_head,
         )
         .await

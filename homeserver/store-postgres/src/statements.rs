@@ -64,6 +64,8 @@ statements! {
         WHERE room = $1 AND account = $2 AND device = $3"#;
     MEMBERS = r#"SELECT room, account, device, leaf, home, joined, "left" FROM member
         WHERE room = $1 AND "left" IS NULL ORDER BY account, device"#;
+    MEMBER_TIMES = r#"SELECT room, account, device, leaf, home, joined, "left" FROM member
+        WHERE room = $1 AND home = $2 ORDER BY account, device"#;
     MEMBERSHIPS = r#"SELECT room, account, device, leaf, home, joined, "left" FROM member
         WHERE account = $1 AND device = $2 ORDER BY room"#;
     ENTRIES = "SELECT header, body, attestation FROM (
@@ -76,8 +78,10 @@ statements! {
         ) AS page WHERE bytes_before < $5 ORDER BY seq";
     ORDERED = "SELECT header FROM room_log WHERE message_id = $1 AND room = $2 AND origin = $3";
     ORIGINS = "SELECT DISTINCT origin FROM room_log WHERE room = $1 AND seq > $2 AND seq <= $3";
-    LAST_ATTESTED = "SELECT header, attestation FROM room_log
-        WHERE room = $1 AND attestation IS NOT NULL ORDER BY seq DESC LIMIT 1";
+    LAST_ATTESTED = "SELECT header, attestation FROM room_log,
+            (SELECT max(seq) AS last FROM room_log WHERE room = $1) AS whole
+        WHERE room = $1 AND attestation IS NOT NULL AND seq > last - $2
+        ORDER BY seq DESC LIMIT 1";
     GROUP = "SELECT key, value FROM group_row WHERE room = $1 ORDER BY key";
     EPOCH = "SELECT room, epoch, group_info, undo, tree_hash, tree_bytes FROM epoch
         WHERE room = $1 AND epoch = $2";

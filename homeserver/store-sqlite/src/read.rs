@@ -9,7 +9,7 @@ use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
     MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
-use entente_homeserver_ops::{Page, Read, StoreFault};
+use entente_homeserver_ops::{LAST_ATTESTED_WITHIN, Page, Read, StoreFault};
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis, decode_exact};
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, EntryHeader, Seq};
@@ -182,6 +182,16 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
         all(&self.connection, &sql, params![room.0], member_row)
     }
 
+    async fn member_times(
+        &mut self,
+        room: &RoomId,
+        home: &ServerDid,
+    ) -> Result<Vec<MemberRow>, StoreFault> {
+        let sql = format!("{MEMBER} WHERE room = ?1 AND home = ?2 ORDER BY account, device");
+        let params = params![room.0, home.to_string()];
+        all(&self.connection, &sql, params, member_row)
+    }
+
     async fn memberships(
         &mut self,
         account: &AccountDid,
@@ -283,8 +293,11 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
 
     async fn last_attested(&mut self, room: &RoomId) -> Result<Option<ShownHead>, StoreFault> {
         let sql = "SELECT header, attestation FROM room_log
-             WHERE room = ?1 AND attestation IS NOT NULL ORDER BY seq DESC LIMIT 1";
-        one(&self.connection, sql, params![room.0], shown_head)
+             WHERE room = ?1 AND attestation IS NOT NULL
+               AND seq > (SELECT max(seq) FROM room_log WHERE room = ?1) - ?2
+             ORDER BY seq DESC LIMIT 1";
+        let params = params![room.0, bound(LAST_ATTESTED_WITHIN)];
+        one(&self.connection, sql, params, shown_head)
     }
 
     async fn peers(&mut self) -> Result<Vec<PeerRow>, StoreFault> {

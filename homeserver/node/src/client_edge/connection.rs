@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use entente_homeserver_ops::read::login::login;
-use entente_identity::Signed;
+use entente_identity::{AccountDid, Signed};
 use entente_protocol::call::{ClientRequest, ClientResponse, LoggedIn};
 use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::hello::{LOGIN_EXPORTER_LABEL, LoginProof};
@@ -11,10 +11,10 @@ use entente_transport::{CloseCode, Connection, Incoming, IncomingCall, PendingSt
 use tower::ServiceExt;
 
 use super::calls::{Caller, ClientCall};
-use super::sessions::{Place, Sessions};
 use super::{submit, sync};
 use crate::clock::now;
-use crate::pipeline::Pipeline;
+use crate::connections::{Connections, Place};
+use crate::pipeline::{Done, Pipeline, unhurried};
 use crate::quotas::{Quotas, Throttle};
 use crate::server::Server;
 use crate::wakes::DeviceKey;
@@ -28,8 +28,8 @@ pub struct ClientEdge {
     pub calls: Pipeline<ClientCall, ClientResponse>,
     /// How much is taken from whom.
     pub quotas: Arc<Quotas>,
-    /// Who is logged in.
-    pub sessions: Arc<Sessions>,
+    /// The connections on which somebody is logged in.
+    pub logged_in: Arc<Connections<AccountDid>>,
 }
 
 /// A connection, and who speaks on it.
@@ -38,7 +38,7 @@ struct Session {
     connection: Connection,
     device: OnceLock<DeviceKey>,
     /// The connection's place among those of its account.
-    place: OnceLock<Place>,
+    place: OnceLock<Place<AccountDid>>,
     /// How often something may be asked on it.
     calls: Throttle<()>,
 }
@@ -106,14 +106,21 @@ impl Session {
 
     async fn answer(&self, call: IncomingCall<ClientRequest>) {
         let IncomingCall { request, responder } = call;
-        let answer = match (self.calls.admit(&()), request) {
-            (Err(fault), _) => Err(fault),
-            (Ok(()), ClientRequest::Login(proof)) => {
-                self.login(&proof).await.map(ClientResponse::LoggedIn)
-            }
-            (Ok(()), request) => self.operate(request).await,
+        // An invitation is done alike whether or not there is somebody to get it; only the time would tell.
+        let done = match request {
+            ClientRequest::Invite(_) => Done::Evenly,
+            _ => Done::AtOnce,
         };
-        if let Err(fault) = responder.answer(answer).await {
+        let answer = unhurried(done, async {
+            self.calls.admit(&())?;
+            match request {
+                ClientRequest::Login(proof) => {
+                    self.login(&proof).await.map(ClientResponse::LoggedIn)
+                }
+                request => self.operate(request).await,
+            }
+        });
+        if let Err(fault) = responder.answer(answer.await).await {
             tracing::debug!(%fault, "an answer was not taken");
         }
     }
@@ -143,8 +150,8 @@ impl Session {
             return Err(Fault::new(FaultCode::BadRequest, detail));
         }
         self.place.get_or_init(|| {
-            let sessions = &self.edge.sessions;
-            sessions.enter(device.0, &self.connection)
+            let logged_in = &self.edge.logged_in;
+            logged_in.enter(device.0, &self.connection)
         });
         self.connection.trust();
         tracing::debug!(account = %device.0, device = %device.1, "a device logged in");

@@ -6,13 +6,11 @@
 
 mod calls;
 mod connection;
-mod sessions;
 mod submit;
 mod sync;
 
 pub use calls::client_pipeline;
 pub use connection::{ClientEdge, serve};
-pub use sessions::Sessions;
 
 #[cfg(test)]
 pub(crate) mod tests;

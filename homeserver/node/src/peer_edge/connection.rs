@@ -1,20 +1,19 @@
 //! One connection of another server.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use entente_identity::{ServerDid, Signed};
 use entente_protocol::call::{PeerRequest, PeerResponse};
 use entente_protocol::fault::{Fault, FaultCode};
-use entente_protocol::hello::Hello;
+use entente_protocol::hello::{Hello, HelloReply};
 use entente_transport::{CloseCode, Connection, Incoming, IncomingCall, PendingStream};
 use tower::ServiceExt;
 
 use super::calls::PeerCall;
-use super::greeting::{Greeted, Greeter, Purpose, greet};
+use super::greeting::{Greeter, Purpose, greet};
 use super::relay;
-use crate::pipeline::Pipeline;
+use crate::connections::{Connections, Place};
+use crate::pipeline::{Done, Pipeline, unhurried};
 use crate::quotas::{Quotas, Throttle};
 use crate::server::Server;
 
@@ -27,33 +26,46 @@ pub struct PeerEdge {
     pub calls: Pipeline<PeerCall, PeerResponse>,
     /// How much is taken from whom.
     pub quotas: Arc<Quotas>,
-    /// The newest connections of each peer.
-    pub newest: Arc<Newest>,
+    /// The connections on which a server has greeted.
+    pub of_peers: OfPeers,
 }
 
-/// The newest connections of each peer. Of those that carry its stream one counts: a peer that comes
-/// anew has given up its older one. Those for calls only are of its other nodes, and stay beside it.
-#[derive(Debug, Default)]
-pub struct Newest {
-    connections: Mutex<HashMap<ServerDid, OfPeer>>,
-    numbers: AtomicU64,
+/// The connections on which a server has greeted.
+#[derive(Clone, Debug)]
+pub struct OfPeers {
+    /// Those that carry a peer's stream. One counts: a peer that comes anew has given up its older one.
+    streams: Arc<Connections<ServerDid>>,
+    /// Those for calls only, and those whose stream was taken over elsewhere: they are of the peer's other
+    /// nodes, and stay beside the one that carries the stream.
+    callers: Arc<Connections<ServerDid>>,
 }
 
 /// Most connections of one peer that are for calls only; beyond it the oldest goes.
 pub(super) const MAX_CALLERS: usize = 8;
 
-#[derive(Debug, Default)]
-struct OfPeer {
-    stream: Option<(u64, Connection)>,
-    /// The oldest first.
-    callers: VecDeque<(u64, Connection)>,
+impl Default for OfPeers {
+    fn default() -> Self {
+        let newer = "a newer connection took its place";
+        Self {
+            streams: Arc::new(Connections::new(1, newer)),
+            callers: Arc::new(Connections::new(MAX_CALLERS, newer)),
+        }
+    }
+}
+
+/// What a connection counts as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Stream,
+    Caller,
 }
 
 struct Session {
-    number: u64,
     edge: PeerEdge,
     connection: Connection,
     peer: OnceLock<Greeter>,
+    /// The connection's place among those of its peer.
+    place: Mutex<Option<(Role, Place<ServerDid>)>>,
     /// How many streams that make no sense are put up with.
     nonsense: Throttle<()>,
 }
@@ -61,11 +73,11 @@ struct Session {
 /// Serves a connection until it ends.
 pub async fn serve(edge: PeerEdge, connection: Connection) {
     let session = Arc::new(Session {
-        number: edge.newest.numbers.fetch_add(1, Ordering::Relaxed),
         nonsense: edge.quotas.connection(),
         edge,
         connection,
         peer: OnceLock::new(),
+        place: Mutex::new(None),
     });
     let ended = loop {
         match session.connection.accept().await {
@@ -78,60 +90,6 @@ pub async fn serve(edge: PeerEdge, connection: Connection) {
     };
     if let Some(peer) = session.peer.get() {
         tracing::debug!(peer = %peer.server, %ended, "a peer's connection ended");
-        session.edge.newest.leave(&peer.server, session.number);
-    }
-}
-
-impl Newest {
-    /// Takes a connection over as the one that carries its peer's stream.
-    fn enter_stream(&self, peer: &ServerDid, number: u64, connection: &Connection) {
-        let newest = (number, connection.clone());
-        let before = {
-            let mut connections = self.lock();
-            let of_peer = connections.entry(peer.clone()).or_default();
-            of_peer.stream.replace(newest)
-        };
-        supersede(before.filter(|(before, _)| *before != number));
-    }
-
-    /// Takes a connection over among those of its peer that are for calls only.
-    fn enter_caller(&self, peer: &ServerDid, number: u64, connection: &Connection) {
-        let oldest = {
-            let mut connections = self.lock();
-            let callers = &mut connections.entry(peer.clone()).or_default().callers;
-            if callers.iter().any(|(known, _)| *known == number) {
-                return;
-            }
-            callers.push_back((number, connection.clone()));
-            (callers.len() > MAX_CALLERS)
-                .then(|| callers.pop_front())
-                .flatten()
-        };
-        supersede(oldest);
-    }
-
-    fn leave(&self, peer: &ServerDid, number: u64) {
-        let mut connections = self.lock();
-        let Some(of_peer) = connections.get_mut(peer) else {
-            return;
-        };
-        of_peer.stream.take_if(|(newest, _)| *newest == number);
-        of_peer.callers.retain(|(known, _)| *known != number);
-        if of_peer.stream.is_none() && of_peer.callers.is_empty() {
-            connections.remove(peer);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ServerDid, OfPeer>> {
-        self.connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn supersede(before: Option<(u64, Connection)>) {
-    if let Some((_, before)) = before {
-        before.close(CloseCode::SUPERSEDED, "a newer connection took its place");
     }
 }
 
@@ -184,42 +142,43 @@ impl Session {
 
     async fn answer(&self, call: IncomingCall<PeerRequest>) {
         let IncomingCall { request, responder } = call;
-        let answer = match request {
-            PeerRequest::Hello(hello) => {
-                let greeted = self.greet(&hello).await;
-                match (&greeted, self.peer.get()) {
-                    (Ok(greeted), Some(peer)) => self.enter(peer, greeted.goes_on),
-                    (Err(fault), _) => {
-                        tracing::warn!(reason = %fault.detail, "a greeting was refused");
-                    }
-                    (Ok(_), None) => {}
-                }
-                greeted.map(|greeted| PeerResponse::Hello(greeted.reply))
+        let answer = unhurried(Done::AtOnce, async {
+            match request {
+                PeerRequest::Hello(hello) => self.greet(&hello).await.map(PeerResponse::Hello),
+                request => self.operate(request).await,
             }
-            request => self.operate(request).await,
-        };
-        if let Err(fault) = responder.answer(answer).await {
+        });
+        if let Err(fault) = responder.answer(answer.await).await {
             tracing::debug!(%fault, "an answer was not taken");
         }
     }
 
     /// A stream that was taken over elsewhere does not close the connection of the one that goes on.
     fn enter(&self, peer: &Greeter, goes_on: bool) {
-        let newest = &self.edge.newest;
-        match peer.purpose {
-            Purpose::Stream if goes_on => {
-                newest.enter_stream(&peer.server, self.number, &self.connection);
-            }
-            Purpose::Stream => {}
-            Purpose::Calls => newest.enter_caller(&peer.server, self.number, &self.connection),
+        let (role, connections) = match peer.purpose {
+            Purpose::Stream if goes_on => (Role::Stream, &self.edge.of_peers.streams),
+            Purpose::Stream | Purpose::Calls => (Role::Caller, &self.edge.of_peers.callers),
+        };
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.as_ref().is_none_or(|(known, _)| *known != role) {
+            let peer = peer.server.clone();
+            *place = Some((role, connections.enter(peer, &self.connection)));
         }
     }
 
-    async fn greet(&self, hello: &Signed<Hello>) -> Result<Greeted, Fault> {
+    async fn greet(&self, hello: &Signed<Hello>) -> Result<Signed<HelloReply>, Fault> {
         // A greeting may make this server fetch a document of whomever it names.
         let address = self.connection.remote_address().ip();
         self.edge.quotas.login(address)?;
-        greet(&self.edge.server, &self.connection, &self.peer, hello).await
+        let greeted = greet(&self.edge.server, &self.connection, &self.peer, hello)
+            .await
+            .inspect_err(|fault| {
+                tracing::warn!(reason = %fault.detail, "a greeting was refused");
+            })?;
+        if let Some(peer) = self.peer.get() {
+            self.enter(peer, greeted.goes_on);
+        }
+        Ok(greeted.reply)
     }
 
     async fn operate(&self, request: PeerRequest) -> Result<PeerResponse, Fault> {

@@ -11,7 +11,7 @@ mod invites;
 mod relay;
 
 pub use calls::peer_pipeline;
-pub use connection::{Newest, PeerEdge, serve};
+pub use connection::{OfPeers, PeerEdge, serve};
 
 #[cfg(test)]
 mod tests;

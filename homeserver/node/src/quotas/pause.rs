@@ -26,8 +26,7 @@ impl Pause {
         if let Some(left) = self.0.map(|until| until.saturating_duration_since(now))
             && !left.is_zero()
         {
-            let wait_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1);
-            return Err(refusal(what, wait_ms));
+            return Err(refusal(what, left));
         }
         let admitted = admit();
         self.0 = admitted.as_ref().err().and_then(|fault| {
@@ -56,6 +55,12 @@ mod tests {
         let fault = fault.expect_err("a pause");
         assert_eq!(fault.retry_after_ms, Some(1_000));
         assert_eq!(fault.detail, "too many messages; try again in 1 s");
+        let late = begun + Duration::from_micros(1_499_600);
+        let fault = pause.judge("messages", late, || panic!("not asked"));
+        assert_eq!(fault.expect_err("a pause").retry_after_ms, Some(1));
+        let almost = begun + Duration::from_micros(1_250_400);
+        let fault = pause.judge("messages", almost, || panic!("not asked"));
+        assert_eq!(fault.expect_err("a pause").retry_after_ms, Some(250));
         assert!(pause.judge("messages", at(1_500), || Ok(())).is_ok());
         assert!(pause.judge("messages", at(1_500), || Ok(())).is_ok());
     }

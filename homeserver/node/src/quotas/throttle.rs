@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use entente_protocol::fault::{Fault, FaultCode};
 use governor::clock::{Clock, DefaultClock};
@@ -108,13 +109,14 @@ impl<K: Hash + Eq + Clone, C: Clock + Clone> Throttle<K, C> {
             return Ok(());
         };
         let wait = not_until.wait_time_from(self.clock.now());
-        let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX).max(1);
-        Err(refusal(self.what, wait_ms))
+        Err(refusal(self.what, wait))
     }
 }
 
-/// The refusal of what is too much, with when to try again.
-pub(super) fn refusal(what: &str, wait_ms: u32) -> Fault {
+/// The refusal of what is too much, with when to try again: never earlier than it would be taken.
+pub(super) fn refusal(what: &str, wait: Duration) -> Fault {
+    let wait_ms = wait.as_nanos().div_ceil(1_000_000).max(1);
+    let wait_ms = u32::try_from(wait_ms).unwrap_or(u32::MAX);
     let seconds = wait_ms.div_ceil(1_000);
     let detail = format!("too many {what}; try again in {seconds} s");
     Fault::new(FaultCode::RateLimited, detail).retry_after(wait_ms)
@@ -122,8 +124,6 @@ pub(super) fn refusal(what: &str, wait_ms: u32) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use governor::clock::FakeRelativeClock;
 
     use super::*;
@@ -152,6 +152,19 @@ mod tests {
         assert_eq!(fault.detail, "too many questions; try again in 3 s");
         clock.advance(Duration::from_millis(2_100));
         assert!(throttle.admit(&1).is_ok() && throttle.admit(&1).is_err());
+    }
+
+    #[test]
+    fn whoever_comes_when_it_was_told_to_is_taken() {
+        // One every 142.857 ms.
+        let (throttle, clock) = throttle("7/s burst 1");
+        assert!(throttle.admit(&1).is_ok());
+        for _ in 0..20 {
+            let fault = throttle.admit(&1).expect_err("too early");
+            let wait_ms = fault.retry_after_ms.expect("a time");
+            clock.advance(Duration::from_millis(wait_ms.into()));
+            assert!(throttle.admit(&1).is_ok(), "after {wait_ms} ms");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use entente_protocol::equivocation::{Equivocation, HeadsReply, ShownHead};
 use entente_protocol::fault::Fault;
 use entente_protocol::limits::MAX_SHOWN_HEADS;
 use futures::stream::{self, StreamExt};
+use tokio::time::MissedTickBehavior;
 
 use crate::hub::misbehaved;
 use crate::server::{Server, explain};
@@ -33,6 +34,8 @@ const AT_ONCE: usize = 8;
 pub(super) async fn run(server: Arc<Server>) {
     let mut unsigned = Unsigned::default();
     let mut looks = tokio::time::interval(RETRY);
+    // A round may last longer than that; two looks are as far apart as ever.
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let mut rooms = tokio::select! {
             rooms = server.wakes.heads.take() => rooms,
@@ -69,8 +72,11 @@ impl Unsigned {
             if self.young.contains_key(room) || self.old.contains_key(room) {
                 continue;
             }
-            if let Some((_, end)) = unsigned_end(server, room).await {
-                self.young.insert(*room, end.last);
+            match unsigned_end(server, room).await {
+                Ok(Some((_, end))) => _ = self.young.insert(*room, end.last),
+                Ok(None) => {}
+                // With the room's next entry it is noted.
+                Err(fault) => tracing::debug!(%room, %fault, "the end of a log is not read"),
             }
         }
     }
@@ -79,21 +85,28 @@ impl Unsigned {
     async fn look(&mut self, server: &Server) {
         let young = std::mem::take(&mut self.young);
         for (room, seen) in std::mem::replace(&mut self.old, young) {
-            let Some((hub, end)) = unsigned_end(server, &room).await else {
-                continue;
-            };
-            if end.signed < seen {
-                let (end, signed) = (end.last.0, end.signed.0);
-                tracing::warn!(%room, %hub, end, signed, "the hub signs no heads");
+            match unsigned_end(server, &room).await {
+                Ok(Some((hub, end))) if end.signed < seen => {
+                    let (end, signed) = (end.last.0, end.signed.0);
+                    tracing::warn!(%room, %hub, end, signed, "the hub signs no heads");
+                }
+                Ok(_) => {}
+                Err(fault) => {
+                    tracing::debug!(%room, %fault, "the end of a log is not read");
+                    self.old.entry(room).or_insert(seen);
+                }
             }
         }
     }
 }
 
-async fn unsigned_end(server: &Server, room: &RoomId) -> Option<(ServerDid, UnsignedEnd)> {
-    let mut read = server.read().await.ok()?;
+async fn unsigned_end(
+    server: &Server,
+    room: &RoomId,
+) -> Result<Option<(ServerDid, UnsignedEnd)>, Fault> {
+    let mut read = server.read().await?;
     let end = heads::unsigned_end(&mut *read, server.me(), room).await;
-    end.ok().flatten()
+    end.map_err(|fault| explain(&fault))
 }
 
 async fn round(server: &Arc<Server>, rooms: HashSet<RoomId>) -> Result<(), Fault> {
@@ -154,7 +167,7 @@ pub async fn take(
     shown: &[ShownHead],
 ) -> Result<HeadsReply, Fault> {
     let mut read = server.read().await?;
-    let hubs = heads::hubs(&mut *read, shown).await;
+    let hubs = heads::hubs(&mut *read, (server.me(), peer), shown).await;
     drop(read);
     let keys = keys_of(server, hubs.map_err(|fault| explain(&fault))?).await;
     let mut read = server.read().await?;

@@ -7,7 +7,7 @@ use entente_protocol::entry::{Entry, EntryKind, Seq};
 
 use super::sample::{attestation, entry, message, room, server};
 use super::{ALL, refuse, view, write};
-use crate::store::Store;
+use crate::store::{LAST_ATTESTED_WITHIN, Store};
 
 async fn append(store: &dyn Store, entries: impl IntoIterator<Item = Entry>) {
     let changes = entries.into_iter().map(Change::AppendEntry);
@@ -125,6 +125,27 @@ pub(super) async fn an_attestation_is_added_or_replaced(store: &dyn Store) {
     let mut read = view(store).await;
     let found = read.entries(&room(0), Seq(0), Seq(9), ALL).await;
     assert_eq!(found, Ok(vec![first, second]));
+}
+
+pub(super) async fn the_last_attested_entry_is_sought_near_the_end(store: &dyn Store) {
+    let far = 1 + LAST_ATTESTED_WITHIN;
+    let signed = |seq: u64, n: u8| {
+        let mut signed = entry(0, seq, 0, n);
+        signed.attestation = Some(attestation(&signed, n));
+        signed
+    };
+    let shown = |of: &Entry| Ok(of.shown_head());
+    assert_eq!(view(store).await.last_attested(&room(0)).await, Ok(None));
+    let (first, second) = (signed(1, 1), signed(2, 2));
+    append(store, [first, second.clone(), entry(0, far, 0, 3)]).await;
+    let found = view(store).await.last_attested(&room(0)).await;
+    assert_eq!(found, shown(&second));
+    append(store, [entry(0, far + 1, 0, 4)]).await;
+    assert_eq!(view(store).await.last_attested(&room(0)).await, Ok(None));
+    let third = signed(far + 2, 5);
+    append(store, [third.clone(), entry(0, far + 3, 0, 6)]).await;
+    let found = view(store).await.last_attested(&room(0)).await;
+    assert_eq!(found, shown(&third));
 }
 
 pub(super) async fn an_entry_that_is_not_there_is_not_attested(store: &dyn Store) {

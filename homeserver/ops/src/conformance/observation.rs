@@ -187,6 +187,10 @@ async fn rooms(read: &mut dyn Read, seen: &mut Observation) -> Result<(), StoreF
         let id = room(n);
         seen.rooms.push(read.room(&id).await?);
         seen.rosters.push(read.members(&id).await?);
+        for home in 0..FEW {
+            seen.rosters
+                .push(read.member_times(&id, &server(home)).await?);
+        }
         seen.groups.push(read.group(&id).await?);
         seen.oldest.push(read.oldest_owed(&id).await?);
         for a in 0..FEW {

@@ -71,6 +71,30 @@ pub(super) async fn members_are_those_who_did_not_leave(store: &dyn Store) {
     assert_eq!(still_known, Ok(Some(MemberRow { left, ..gone })));
 }
 
+pub(super) async fn times_of_a_servers_devices_are_kept_when_they_end(store: &dyn Store) {
+    let of = |home, account_n, device_n| MemberRow {
+        home: server(home),
+        ..member_row(1, account_n, device_n, 4)
+    };
+    let rows = [of(0, 0, 0), of(0, 0, 1), of(1, 1, 0), of(0, 2, 0)];
+    put_members(store, rows.clone()).await;
+    put_members(store, [member_row(0, 0, 0, 1)]).await;
+    write(store, vec![end(1, 0, 1, 9)]).await;
+    let [first, second, elsewhere, third] = rows;
+    let ended = MemberRow {
+        left: Some(Seq(9)),
+        ..second
+    };
+    let mut times = vec![first, ended, third];
+    times.sort_by_key(|row| (row.account, row.device));
+    let mut read = view(store).await;
+    assert_eq!(read.member_times(&room(1), &server(0)).await, Ok(times));
+    let there = read.member_times(&room(1), &server(1)).await;
+    assert_eq!(there, Ok(vec![elsewhere]));
+    let nowhere = read.member_times(&room(2), &server(0)).await;
+    assert_eq!(nowhere, Ok(Vec::new()));
+}
+
 pub(super) async fn a_time_in_a_room_ends_once(store: &dyn Store) {
     put_members(store, [member_row(0, 0, 0, 2)]).await;
     let ends = [(0, 0, 0, 5), (0, 0, 0, 8), (0, 1, 0, 5), (1, 0, 0, 5)];

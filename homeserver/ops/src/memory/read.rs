@@ -20,7 +20,7 @@ use imbl::OrdMap;
 
 use super::View;
 use super::rows::Rows;
-use crate::store::{Page, Read, StoreFault};
+use crate::store::{LAST_ATTESTED_WITHIN, Page, Read, StoreFault};
 
 #[async_trait]
 impl<T: Send> Read for View<T> {
@@ -109,6 +109,16 @@ impl<T: Send> Read for View<T> {
         Ok(rows.filter(|row| row.left.is_none()).cloned().collect())
     }
 
+    async fn member_times(
+        &mut self,
+        room: &RoomId,
+        home: &ServerDid,
+    ) -> Result<Vec<MemberRow>, StoreFault> {
+        let room = self.rows.members.get(room).into_iter();
+        let rows = room.flat_map(|room| room.values());
+        Ok(rows.filter(|row| row.home == *home).cloned().collect())
+    }
+
     async fn memberships(
         &mut self,
         account: &AccountDid,
@@ -183,8 +193,10 @@ impl<T: Send> Read for View<T> {
 
     async fn last_attested(&mut self, room: &RoomId) -> Result<Option<ShownHead>, StoreFault> {
         let log = self.rows.logs.get(room);
-        let mut entries = log.into_iter().flat_map(OrdMap::values).rev();
-        Ok(entries.find_map(|entry| entry.shown_head()))
+        let last = log.and_then(OrdMap::get_max).map_or(0, |(seq, _)| seq.0);
+        let mut newest = log.into_iter().flat_map(OrdMap::values).rev();
+        let shown = newest.find_map(|entry| entry.shown_head());
+        Ok(shown.filter(|shown| shown.header.seq.0 + LAST_ATTESTED_WITHIN > last))
     }
 
     async fn peers(&mut self) -> Result<Vec<PeerRow>, StoreFault> {

@@ -90,21 +90,36 @@ pub async fn unsigned_end(
     Ok((signed < last).then_some((room.hub, UnsignedEnd { last, signed })))
 }
 
-/// The hubs whose keys it takes to judge these heads, as the rooms here have them.
+/// The hubs whose keys it takes to judge the heads that `peer` shows, as the rooms here have them. None is
+/// looked up for a room in which the peer has no members: the time that takes would tell of it.
 ///
 /// # Errors
 /// The store does not answer.
 pub async fn hubs(
     read: &mut dyn Read,
+    (me, peer): (&ServerDid, &ServerDid),
     shown: &[ShownHead],
 ) -> Result<BTreeSet<ServerDid>, StoreFault> {
     let mut hubs = BTreeSet::new();
     for head in shown.iter().take(MAX_SHOWN_HEADS) {
-        if let Some(room) = read.room(&head.header.room).await? {
+        if let Some(room) = shared(read, (me, peer), &head.header.room).await? {
             hubs.insert(room.hub);
         }
     }
     Ok(hubs)
+}
+
+/// A room that this server follows, if `peer` is its hub or has members in it.
+async fn shared(
+    read: &mut dyn Read,
+    (me, peer): (&ServerDid, &ServerDid),
+    id: &RoomId,
+) -> Result<Option<RoomRow>, StoreFault> {
+    let Some(room) = read.room(id).await?.filter(|room| room.hub != *me) else {
+        return Ok(None);
+    };
+    let has_part = room.hub == *peer || homes(read, id).await?.contains(peer);
+    Ok(has_part.then_some(room))
 }
 
 /// Compares the heads that `peer` shows with the logs here. Of a room in which the peer has no members
@@ -120,14 +135,7 @@ pub async fn compare(
 ) -> Result<Compared, StoreFault> {
     let mut compared = Compared::default();
     for head in shown.iter().take(MAX_SHOWN_HEADS) {
-        let Some(room) = read.room(&head.header.room).await? else {
-            continue;
-        };
-        if room.hub == *me {
-            continue;
-        }
-        let has_part = room.hub == *peer || homes(read, &room.room).await?.contains(peer);
-        if has_part {
+        if let Some(room) = shared(read, (me, peer), &head.header.room).await? {
             compare_one(read, &room, head, keys, &mut compared).await?;
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use entente_federation::inbox::{InStream, Intake};
+use entente_groups::KeyPackageUse;
 use entente_homeserver_core::equivocation::Standing;
 use entente_homeserver_core::receive::{self, KnownRoom, Received};
 use entente_homeserver_core::rows::{ParkedRow, PeerRow};
@@ -211,7 +212,14 @@ async fn take_other(
         Item::Welcome(item) => {
             let tx = work.tx().await?;
             let package = tx.key_package(&item.reference).await?;
-            receive::welcome(from, package.as_ref(), item)
+            let waiting = match &package {
+                Some(package) if package.usage == KeyPackageUse::LastResort => {
+                    work.waiting_invites((package.account, package.device))
+                        .await?
+                }
+                _ => BTreeMap::new(),
+            };
+            receive::welcome(from, package.as_ref(), &waiting, item)
         }
         Item::Invite(item) => {
             let key = (item.account, item.device);

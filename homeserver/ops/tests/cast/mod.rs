@@ -203,6 +203,11 @@ impl Stream {
 
     /// Hands a batch over.
     pub fn hand_all(&mut self, world: &mut World, items: &[Item]) {
+        self.hand_after(world, Vec::new(), items);
+    }
+
+    /// Hands a batch over that is taken in one transaction with what comes before it.
+    pub fn hand_after(&mut self, world: &mut World, mut commands: Vec<Command>, items: &[Item]) {
         let origin = &world.servers[&self.from];
         let signer = ("fed-test", &origin.here.key, world.now);
         let numbers = (Self::EPOCH, self.next);
@@ -210,10 +215,12 @@ impl Stream {
         let batch = Batch::sign(&self.from, &self.to, numbers, bytes, signer);
         let key = origin.here.key.public();
         let batch = batch.verify(&self.from, &self.to, &key).expect("as signed");
-        let answer = world.run(&self.to, Command::Receive(batch));
-        let Ok(Answer::Received(RelayReply::Ack { up_to, .. })) = answer else {
-            panic!("not taken: {answer:?}");
+        commands.push(Command::Receive(batch));
+        let answers = world.run_all(&self.to, commands);
+        let Some(Ok(Answer::Received(RelayReply::Ack { up_to, .. }))) = answers.last() else {
+            panic!("not taken: {answers:?}");
         };
+        let up_to = *up_to;
         self.next += items.len() as u64;
         assert_eq!(up_to, self.next - 1);
     }

@@ -92,15 +92,19 @@ impl World {
     }
 
     pub fn run(&mut self, at: &ServerDid, command: Command) -> Result<Answer, Fault> {
+        let answers = self.run_all(at, vec![command]);
+        answers.into_iter().next().expect("one answer")
+    }
+
+    /// Runs commands in one transaction.
+    pub fn run_all(
+        &mut self,
+        at: &ServerDid,
+        commands: Vec<Command>,
+    ) -> Vec<Result<Answer, Fault>> {
         self.now = self.now.after(1);
-        let server = &self.servers[at];
-        let executed = block_on(execute(
-            &server.store,
-            &server.here,
-            vec![command],
-            self.now,
-        ));
-        executed.answers.into_iter().next().expect("one answer")
+        let Server { store, here } = &self.servers[at];
+        block_on(execute(store, here, commands, self.now)).answers
     }
 
     pub fn message_id(&mut self) -> MessageId {

@@ -1,6 +1,7 @@
 //! Devices and strangers that ask for too much.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use entente_groups::{Epoch, MessageId, RoomId};
 use entente_protocol::call::{ClientRequest, ClientResponse, Register, SealedInvite};
@@ -9,9 +10,12 @@ use entente_protocol::flow::{Submission, SubmitFrame, SubmitOutcome};
 use entente_transport::{CloseCode, CloseReason};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
+use tower::ServiceExt;
 
 use super::world::{PATIENCE, Person, World, refusal};
+use crate::client_edge::calls::{Caller, ClientCall, client_pipeline};
 use crate::config::{Limits, Rate};
+use crate::quotas::Quotas;
 
 fn rate(text: &str) -> Rate {
     text.parse().expect("a rate")
@@ -287,34 +291,32 @@ async fn e2_a_flood_of_bytes_is_refused_and_nothing_overtakes_what_was_refused()
 }
 
 /// A device that calls on all its connections at once has a bounded share of the server's calls.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn e2_an_account_has_so_many_calls_at_once() {
-    let world = World::new(Limits {
-        calls_at_once_per_account: count(1),
+    let limits = Limits {
+        calls_at_once_per_account: count(2),
         ..Limits::default()
-    })
-    .await;
-    let alice = world.settle("alice").await;
-    let connections = [world.login(&alice).await, world.login(&alice).await];
-    let mut calls = JoinSet::new();
-    for number in 0..400 {
-        let connection = connections[number % 2].clone();
-        calls.spawn(async move { connection.call(&ClientRequest::Status).await });
+    };
+    let world = World::new(limits.clone()).await;
+    let (alice, bob) = (world.settle("alice").await, world.settle("bob").await);
+    let quotas = Arc::new(Quotas::new(&limits));
+    let calls = client_pipeline(Arc::clone(&world.server), Arc::clone(&quotas));
+    let status = |person: &Person| {
+        calls.clone().oneshot(ClientCall {
+            caller: Caller::Device((person.account, person.device)),
+            request: ClientRequest::Status,
+        })
+    };
+    let under_way = [(); 2].map(|()| quotas.call(&alice.account).expect("two at once"));
+    let fault = status(&alice).await.expect_err("one too many");
+    assert_eq!(fault.code, FaultCode::RateLimited);
+    assert!(fault.retry_after_ms.is_some());
+    assert!(status(&bob).await.is_ok(), "others have their own share");
+    drop(under_way);
+    // Every call gives its share back, the refused one too.
+    for _ in 0..5 {
+        assert!(status(&alice).await.is_ok());
     }
-    let mut answered = 0;
-    while let Some(answer) = calls.join_next().await {
-        match answer.expect("runs") {
-            Ok(_) => answered += 1,
-            refused => {
-                let fault = refusal(refused);
-                assert_eq!(fault.code, FaultCode::RateLimited);
-                assert!(fault.retry_after_ms.is_some());
-            }
-        }
-    }
-    assert!(answered > 0, "one at a time is answered");
-    let later = connections[0].call(&ClientRequest::Status).await;
-    assert!(later.is_ok(), "nothing is held back: {later:?}");
 }
 
 /// Names of servers that nobody knows cost a link, a lookup and a row each: an account makes up only so

@@ -94,3 +94,21 @@ async fn a_stream_that_was_taken_over_does_not_end_the_one_that_goes_on() {
     assert!(is_served(&goes_on).await);
     assert!(is_served(&late).await, "it learns so, and may call");
 }
+
+#[tokio::test]
+async fn d6_connections_whose_stream_was_taken_over_are_no_more_than_those_for_calls() {
+    let (world, [b]) = network(Limits::default(), ["org-b.test"]).await;
+    let goes_on = b.dial(&world).await;
+    assert_eq!(greet(&b, &world, &goes_on, EPOCH + 1).await, EPOCH + 1);
+    let mut late = Vec::new();
+    for _ in 0..=MAX_CALLERS {
+        let connection = b.dial(&world).await;
+        assert_eq!(greet(&b, &world, &connection, EPOCH).await, EPOCH + 1);
+        late.push(connection);
+    }
+    late[0].closed().await;
+    for connection in &late[1..] {
+        assert!(is_served(connection).await);
+    }
+    assert!(is_served(&goes_on).await);
+}
