@@ -23,7 +23,7 @@ const SHED_RETRY_MS: u32 = 500;
 
 /// No refusal that must not tell what exists comes sooner than this, however soon it was clear: so its time
 /// does not tell either.
-const EVEN_TIME: Duration = Duration::from_millis(100);
+pub(crate) const EVEN_TIME: Duration = Duration::from_millis(100);
 
 /// Who calls too often waits at least so long for being told so: a caller has few streams, and so cannot go on
 /// as fast as it likes.

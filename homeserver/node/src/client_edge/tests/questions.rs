@@ -11,10 +11,12 @@ use entente_protocol::call::{
 use entente_protocol::entry::{EntryHash, Head, Seq, Term};
 use entente_protocol::fault::FaultCode;
 use entente_transport::Connection;
+use tokio::time::Instant;
 
 use super::world::{Person, World, refusal};
 use crate::clock::now;
 use crate::config::Limits;
+use crate::pipeline::EVEN_TIME;
 
 pub const ROOM: RoomId = RoomId([1; 32]);
 
@@ -131,7 +133,9 @@ async fn answers(
 ) -> Vec<entente_protocol::fault::Fault> {
     let mut faults = Vec::new();
     for request in requests {
+        let asked = Instant::now();
         faults.push(refusal(connection.call(&request).await));
+        assert!(asked.elapsed() >= EVEN_TIME, "the time would tell");
     }
     faults
 }
@@ -169,7 +173,9 @@ async fn f4_invitations_and_claims_do_not_tell_who_exists() {
     let unknown = Person::new("nobody", &world.me);
     let connection = world.login(&alice).await;
     for (id, to) in [(1, &bob), (2, &unknown)] {
+        let asked = Instant::now();
         let sent = connection.call(&invite(&world, to, id)).await;
+        assert!(asked.elapsed() >= EVEN_TIME, "the time would tell");
         assert_eq!(sent, Ok(ClientResponse::Done));
     }
     // Bob exists and has no KeyPackage.
