@@ -9,7 +9,7 @@
 //! on this connection, rows up to `last` are owed.
 //!
 //! Epochs: a sender that was restored from a backup may give a number out twice. So a stream epoch
-//! lasts no longer than the process: each machine begins a new, higher one before it first greets, and
+//! lasts no longer than the machine: each is made with a new, higher one, and
 //! says after which number it begins. What the peer had already got is then sent once more at worst,
 //! and every item's effect is idempotent.
 
@@ -56,8 +56,6 @@ pub enum Action {
 /// How the link is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Link {
-    /// Nothing was owed yet; the first debt begins the stream epoch.
-    Unborn,
     /// No connection; `at` is when to dial, if anything is owed by then.
     Down { at: UnixMillis },
     /// Dialling, answered by `handle_greeted` or `handle_lost`.
@@ -86,31 +84,20 @@ pub struct Outbox {
     link: Link,
     backoff: Backoff,
     actions: VecDeque<Action>,
-    began: UnixMillis,
 }
 
 impl Outbox {
-    /// Begins with what the rows say: the stream epoch before, the last number that the peer is known
-    /// to own, and the last number given out.
-    #[must_use]
-    pub fn new(epoch_before: u64, acked: u64, last: u64, now: UnixMillis) -> Self {
-        Self {
-            stream_epoch: epoch_before,
-            acked,
-            last,
-            link: Link::Unborn,
-            backoff: Backoff::default(),
-            actions: VecDeque::new(),
-            began: now,
-        }
-    }
-
-    /// Begins with a stream epoch that is durable already and that the peer has not been greeted with.
+    /// Begins with what the rows say: a stream epoch that is durable already and that the peer has not been
+    /// greeted with, the last number that the peer is known to own, and the last number given out.
     #[must_use]
     pub fn begun(stream_epoch: u64, acked: u64, last: u64, now: UnixMillis) -> Self {
         Self {
+            stream_epoch,
+            acked,
+            last,
             link: Link::Down { at: now },
-            ..Self::new(stream_epoch, acked, last, now)
+            backoff: Backoff::default(),
+            actions: VecDeque::new(),
         }
     }
 
@@ -162,7 +149,6 @@ impl Outbox {
     pub fn handle_poke(&mut self, now: UnixMillis) {
         self.backoff.reset();
         match &mut self.link {
-            Link::Unborn => self.begin_epoch(self.began.0),
             Link::Down { .. } => self.dial(),
             Link::Up(up) => up.used = now,
             Link::Dialling | Link::Beginning => {}
@@ -251,10 +237,10 @@ impl Outbox {
 
     /// The connection is gone, or dialling failed. `jitter` is a uniformly random number.
     pub fn handle_lost(&mut self, now: UnixMillis, jitter: u64) {
-        if self.link == Link::Beginning || self.link == Link::Unborn {
+        if self.link == Link::Beginning {
             return;
         }
-        self.actions.clear();
+        self.drop_actions();
         let urgency = if self.owed() > 0 {
             Urgency::Owed
         } else {
@@ -301,10 +287,14 @@ impl Outbox {
             Link::Down { at } if self.owed() > 0 => Some(*at),
             Link::Up(up) if self.owed() == 0 => Some(up.used.after(IDLE_CLOSE_MS)),
             Link::Up(up) if up.paused_until > UnixMillis(0) => Some(up.paused_until),
-            Link::Unborn | Link::Down { .. } | Link::Up(_) | Link::Dialling | Link::Beginning => {
-                None
-            }
+            Link::Down { .. } | Link::Up(_) | Link::Dialling | Link::Beginning => None,
         }
+    }
+
+    /// What was to be done on the connection is not done any more. What the peer owns it owns all the same.
+    fn drop_actions(&mut self) {
+        self.actions
+            .retain(|action| matches!(action, Action::Forget { .. }));
     }
 
     fn dial(&mut self) {
@@ -313,7 +303,7 @@ impl Outbox {
     }
 
     fn begin_epoch(&mut self, seen: u64) {
-        self.actions.clear();
+        self.drop_actions();
         self.link = Link::Beginning;
         let stream_epoch = seen.max(self.stream_epoch).saturating_add(1);
         self.actions.push_back(Action::BeginEpoch { stream_epoch });
@@ -330,7 +320,6 @@ impl Outbox {
     fn advance(&mut self, now: UnixMillis) {
         let owed = self.owed() > 0;
         match &mut self.link {
-            Link::Unborn if owed => self.begin_epoch(self.began.0),
             Link::Down { at } if owed && *at <= now => self.dial(),
             Link::Up(up) => {
                 if up.paused_until > now {
@@ -345,7 +334,7 @@ impl Outbox {
                     });
                 }
             }
-            Link::Unborn | Link::Down { .. } | Link::Dialling | Link::Beginning => {}
+            Link::Down { .. } | Link::Dialling | Link::Beginning => {}
         }
     }
 }
@@ -368,16 +357,10 @@ mod tests {
         }
     }
 
-    fn begin(outbox: &mut Outbox, stream_epoch: u64) {
-        assert_eq!(actions(outbox), [Action::BeginEpoch { stream_epoch }]);
-        outbox.handle_epoch(stream_epoch, NOW);
-        assert_eq!(actions(outbox), [Action::Dial]);
-    }
-
     fn up(last: u64) -> Outbox {
-        let mut outbox = Outbox::new(1, 0, last, NOW);
+        let mut outbox = Outbox::begun(EPOCH, 0, last, NOW);
         outbox.handle_timeout(NOW);
-        begin(&mut outbox, EPOCH);
+        assert_eq!(actions(&mut outbox), [Action::Dial]);
         outbox.handle_greeted(EPOCH, 0, NOW);
         outbox
     }
@@ -391,12 +374,12 @@ mod tests {
 
     #[test]
     fn nothing_owed_dials_nobody() {
-        let mut outbox = Outbox::new(1, 7, 7, NOW);
+        let mut outbox = Outbox::begun(EPOCH, 7, 7, NOW);
         outbox.handle_timeout(NOW);
         assert_eq!(outbox.poll_action(), None);
         assert_eq!(outbox.poll_timeout(), None);
         outbox.handle_owed(8, NOW);
-        begin(&mut outbox, EPOCH);
+        assert_eq!(actions(&mut outbox), [Action::Dial]);
     }
 
     #[test]
@@ -417,6 +400,21 @@ mod tests {
         assert_eq!(idle.poll_action(), None);
         idle.handle_poke(NOW);
         assert_eq!(actions(&mut idle), [Action::Dial]);
+    }
+
+    #[test]
+    fn what_the_peer_owns_is_forgotten_though_the_link_is_lost_or_begins_anew() {
+        let forget = Action::Forget { up_to: 6 };
+        let mut lost = Outbox::begun(EPOCH, 4, 6, NOW);
+        lost.handle_owned(6);
+        lost.handle_lost(NOW, 77);
+        assert_eq!(actions(&mut lost), [forget.clone()]);
+        let mut anew = Outbox::begun(EPOCH, 4, 6, NOW);
+        anew.handle_owned(6);
+        anew.handle_greeted(EPOCH + 7, 6, NOW);
+        let stream_epoch = EPOCH + 8;
+        let begin = Action::BeginEpoch { stream_epoch };
+        assert_eq!(actions(&mut anew), [forget, begin]);
     }
 
     #[test]
@@ -486,9 +484,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_begins_a_new_epoch() {
         let check = |stream_epoch, last_in, expect| {
-            let mut outbox = Outbox::new(1, 4, 6, NOW);
+            let mut outbox = Outbox::begun(EPOCH, 4, 6, NOW);
             outbox.handle_timeout(NOW);
-            begin(&mut outbox, EPOCH);
+            assert_eq!(actions(&mut outbox), [Action::Dial]);
             assert_eq!(outbox.begins_after(), 4);
             outbox.handle_greeted(stream_epoch, last_in, NOW);
             assert_eq!(actions(&mut outbox), expect, "{stream_epoch} {last_in}");
@@ -519,9 +517,9 @@ mod tests {
 
     #[test]
     fn a_peer_that_shows_itself_is_dialled_at_once() {
-        let mut outbox = Outbox::new(1, 0, 1, NOW);
+        let mut outbox = Outbox::begun(EPOCH, 0, 1, NOW);
         outbox.handle_timeout(NOW);
-        begin(&mut outbox, EPOCH);
+        assert_eq!(actions(&mut outbox), [Action::Dial]);
         outbox.handle_lost(NOW, u64::MAX - 3);
         assert_eq!(outbox.poll_action(), None);
         outbox.handle_poke(NOW);

@@ -32,9 +32,9 @@ struct ReceiverRows {
 
 impl ReceiverRows {
     /// An item has its effect when it is new: a restarted sender may hand one over again.
-    fn take(&mut self, items: &[Vec<u8>]) {
+    fn take(&mut self, items: &[Vec<u8>], drops_known: bool) {
         for item in items {
-            if !self.effects.contains(item) {
+            if !drops_known || !self.effects.contains(item) {
                 self.effects.push(item.clone());
             }
         }
@@ -53,6 +53,8 @@ struct Pair {
     outbox: Outbox,
     receiver: ReceiverRows,
     link_up: bool,
+    /// Whether the receiver tells an item that it has already by what it is, and not by its number alone.
+    drops_known: bool,
     wire: VecDeque<(UnixMillis, Packet)>,
     faults: Faults,
 }
@@ -76,10 +78,11 @@ impl Pair {
         Self {
             rng: StdRng::seed_from_u64(seed),
             now,
-            outbox: Outbox::new(1, 0, 0, now),
+            outbox: Outbox::begun(1, 0, 0, now),
             rows,
             receiver: ReceiverRows::default(),
             link_up: false,
+            drops_known: true,
             wire: VecDeque::new(),
             faults,
         }
@@ -95,11 +98,23 @@ impl Pair {
         self.outbox.handle_owed(self.rows.last, self.now);
     }
 
-    /// The sender process dies and comes back with what is on its disk.
+    /// The sender process dies and comes back with what is on its disk, where a new epoch begins.
     fn crash_sender(&mut self) {
         self.cut();
-        let rows = &self.rows;
-        self.outbox = Outbox::new(rows.stream_epoch, rows.acked, rows.last, self.now);
+        let rows = &mut self.rows;
+        rows.stream_epoch = self.now.0.max(rows.stream_epoch + 1);
+        self.outbox = Outbox::begun(rows.stream_epoch, rows.acked, rows.last, self.now);
+    }
+
+    /// Another node takes the stream over, with the same rows, and asks first how far the receiver owns what
+    /// the one before handed over.
+    fn take_over(&mut self) {
+        let before = self.rows.stream_epoch;
+        self.crash_sender();
+        let incoming = self.receiver.incoming;
+        if incoming.epoch == before {
+            self.outbox.handle_owned(incoming.last);
+        }
     }
 
     fn cut(&mut self) {
@@ -206,7 +221,7 @@ impl Pair {
             Intake::OtherEpoch => panic!("a greeted stream has one epoch"),
         };
         let new = &batch.items[skip..];
-        self.receiver.take(new);
+        self.receiver.take(new, self.drops_known);
         self.receiver.incoming = incoming.advanced(new.len());
         if self.chance(self.faults.crash_percent) {
             // Died before the commit: effects and cursor are gone together.
@@ -262,6 +277,27 @@ proptest! {
         prop_assert!(pair.rows.items.is_empty());
     }
 
+    /// Whatever the connection does after another node took the stream over, nothing of what the one before
+    /// had handed over goes out once more.
+    #[test]
+    fn d3_a_node_that_takes_over_hands_nothing_over_twice(
+        seed: u64,
+        cut_percent in 0u32..30,
+        steps in 0usize..30,
+        counts in (1usize..60, 0usize..60),
+    ) {
+        let mut pair = Pair::new(seed, Faults { cut_percent, crash_percent: 0, busy_percent: 0 });
+        pair.drops_known = false;
+        (0..counts.0).for_each(|n| pair.owe(item(n)));
+        (0..steps).for_each(|_| pair.step());
+        pair.take_over();
+        (counts.0..counts.0 + counts.1).for_each(|n| pair.owe(item(n)));
+        pair.settle();
+        let expect: Vec<_> = (0..counts.0 + counts.1).map(item).collect();
+        prop_assert_eq!(&pair.receiver.effects, &expect);
+        prop_assert!(pair.rows.items.is_empty());
+    }
+
     /// A sender restored from an old backup gives numbers out a second time; nothing that it owes is
     /// mistaken for what the receiver owns already.
     #[test]
@@ -284,14 +320,13 @@ proptest! {
 #[test]
 fn a_day_away_costs_one_probe_every_few_seconds_and_no_more() {
     let now = UnixMillis(1_000);
-    let mut outbox = Outbox::new(1, 0, 5, now);
+    let mut outbox = Outbox::begun(1, 0, 5, now);
     let mut rng = StdRng::seed_from_u64(7);
     let (mut now, end, mut dials) = (now, now.after(24 * 3_600_000), 0u32);
     outbox.handle_timeout(now);
     while now < end {
         while let Some(action) = outbox.poll_action() {
             match action {
-                Action::BeginEpoch { stream_epoch } => outbox.handle_epoch(stream_epoch, now),
                 Action::Dial => {
                     dials += 1;
                     outbox.handle_lost(now, rng.r#gen());

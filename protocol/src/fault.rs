@@ -164,9 +164,31 @@ impl fmt::Display for FaultCode {
     }
 }
 
+impl FaultCode {
+    /// Whether it says something about one node of a server, and not about the server: another of its
+    /// addresses may fare better.
+    #[must_use]
+    pub fn is_of_one_node(self) -> bool {
+        self == Self::PeerUnreachable || matches!(self.blame(), Blame::Busy | Blame::Bug)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_one_node_answers_in_its_need_is_not_what_all_answer() {
+        for code in FaultCode::ALL {
+            let of_one = [
+                FaultCode::PeerUnreachable,
+                FaultCode::Busy,
+                FaultCode::Timeout,
+                FaultCode::Internal,
+            ];
+            assert_eq!(code.is_of_one_node(), of_one.contains(code), "{code}");
+        }
+    }
 
     #[test]
     fn codes_are_unique_and_read_back() {

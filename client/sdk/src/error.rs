@@ -115,6 +115,16 @@ impl Error {
         }
     }
 
+    /// Whether it says something about the node of the homeserver that was asked, and not about the
+    /// homeserver: another of its addresses may fare better.
+    pub(crate) fn is_of_one_node(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused(fault) => fault.code.is_of_one_node(),
+            _ => false,
+        }
+    }
+
     /// The refusal of a server, if it was one.
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {

@@ -87,7 +87,8 @@ pub(crate) async fn connect(
     Err(last)
 }
 
-/// A connection to the homeserver broke: another of its nodes is tried first.
+/// A connection to the homeserver broke, or its node is not up to a login: another of its nodes is tried
+/// first.
 pub(crate) fn broke(documents: &SafeClient, home: &ServerDid, connection: &Connection) {
     documents.fell_silent(home.domain(), connection.remote_address());
 }

@@ -115,8 +115,20 @@ async fn session(shared: &Arc<Shared>) -> Result<()> {
             return Err(error);
         }
     };
-    let logged_in = home::login(&connection, &device).await?;
-    if let Err(error) = publish(shared, &connection, logged_in.key_packages).await {
+    let ended = logged_in(shared, &connection, &device).await;
+    if let Err(error) = &ended
+        && error.is_of_one_node()
+    {
+        home::broke(&shared.documents, &device.home, &connection);
+    }
+    connection.close(CloseCode::DONE, "the session ended");
+    ended
+}
+
+/// Logs in, and works with that connection until it ends.
+async fn logged_in(shared: &Arc<Shared>, connection: &Connection, device: &Device) -> Result<()> {
+    let logged_in = home::login(connection, device).await?;
+    if let Err(error) = publish(shared, connection, logged_in.key_packages).await {
         // Others can still reach this device by invitation; the next session tries again.
         tracing::warn!(%error, "the KeyPackages could not be published");
     }
@@ -126,17 +138,12 @@ async fn session(shared: &Arc<Shared>) -> Result<()> {
         round_trip: connection.round_trip(),
     });
     shared.session.send_replace(Some(connection.clone()));
-    let ended = tokio::select! {
-        ended = sync::run(shared, &connection) => ended,
-        ended = submit::run(shared, &connection) => ended,
-        ended = pursue::run(shared, &connection) => ended,
+    tokio::select! {
+        ended = sync::run(shared, connection) => ended,
+        ended = submit::run(shared, connection) => ended,
+        ended = pursue::run(shared, connection) => ended,
         reason = connection.closed() => Err(Error::Unreachable(format!("the connection ended: {reason}"))),
-    };
-    if matches!(ended, Err(Error::Unreachable(_))) {
-        home::broke(&shared.documents, &device.home, &connection);
     }
-    connection.close(CloseCode::DONE, "the session ended");
-    ended
 }
 
 /// Fills up the KeyPackages at the server.

@@ -95,15 +95,23 @@ pub struct Watch {
 
 impl Watch {
     /// Looks at all nodes' rows; gives those that have been silent for too long. `now` is the time since
-    /// any fixed moment. Of the time between two looks no more counts than a beat takes: who could not
-    /// look, as the database did not answer, knows of no silence, since nobody could beat then either.
+    /// any fixed moment, and `beaten` when the own last beat that is on disk was handed in. Of the time
+    /// between two looks no more counts than a beat takes: who could not look, as the database did not
+    /// answer, knows of no silence, since nobody could beat then either. And no more counts than a beat
+    /// takes since the own last one: while the database answers and takes nothing, nobody can beat.
     #[must_use]
-    pub fn look(&mut self, me: NodeId, nodes: &[NodeRow], now: Duration) -> Vec<NodeRow> {
+    pub fn look(
+        &mut self,
+        (me, beaten): (NodeId, Duration),
+        nodes: &[NodeRow],
+        now: Duration,
+    ) -> Vec<NodeRow> {
+        let now = now.min(beaten + BEAT_EVERY);
         let passed = self
             .looked
             .map_or(Duration::ZERO, |looked| now.saturating_sub(looked));
         let passed = passed.min(BEAT_EVERY);
-        self.looked = Some(now);
+        self.looked = self.looked.max(Some(now));
         let before = std::mem::take(&mut self.seen);
         let mut silent = Vec::new();
         for row in nodes.iter().filter(|row| row.node != me) {
@@ -115,6 +123,45 @@ impl Watch {
             }
         }
         silent
+    }
+}
+
+/// Which nodes live on these rows, as far as one has seen them beat.
+///
+/// A node's row alone says nothing: it may be of a backup, with whatever else is there, and then a peer
+/// knows numbers that will be given out again. Who beats writes, so that its rows are of now.
+#[derive(Clone, Debug, Default)]
+pub struct Living {
+    seen: BTreeMap<NodeId, Beats>,
+}
+
+/// The first and the last beat that were seen of a node.
+#[derive(Clone, Copy, Debug)]
+struct Beats {
+    first: u64,
+    last: u64,
+}
+
+impl Living {
+    /// Looks at all nodes' rows. A node whose number falls was put back with all the rows: it begins anew.
+    pub fn look(&mut self, nodes: &[NodeRow]) {
+        let before = std::mem::take(&mut self.seen);
+        for row in nodes {
+            let known = before.get(&row.node);
+            let first = known.map_or(row.beat, |beats| match row.beat < beats.last {
+                true => row.beat,
+                false => beats.first,
+            });
+            let last = row.beat;
+            self.seen.insert(row.node, Beats { first, last });
+        }
+    }
+
+    /// Whether a node whose row is now this one has been seen to beat.
+    #[must_use]
+    pub fn vouches_for(&self, row: &NodeRow) -> bool {
+        let beats = self.seen.get(&row.node);
+        beats.is_some_and(|beats| beats.last > beats.first && row.beat >= beats.last)
     }
 }
 
@@ -197,7 +244,11 @@ mod tests {
         let mut now = from;
         while now < to {
             if !watch
-                .look(A, &[node(A, 0), node(B, beat)], seconds(now))
+                .look(
+                    (A, seconds(now)),
+                    &[node(A, 0), node(B, beat)],
+                    seconds(now),
+                )
                 .is_empty()
             {
                 return Some(now);
@@ -216,7 +267,8 @@ mod tests {
         assert!((15.9..16.3).contains(&at), "{at}");
         // It beats again, or is gone and comes back: it has all of its time.
         assert_eq!(silent_at(&mut watch, 7, (16.4, 19.3)), None);
-        assert_eq!(watch.look(A, &[], seconds(19.4)), []);
+        let now = seconds(19.4);
+        assert_eq!(watch.look((A, now), &[], now), []);
         assert_eq!(silent_at(&mut watch, 7, (19.6, 22.5)), None);
     }
 
@@ -224,10 +276,54 @@ mod tests {
     fn who_could_not_look_for_long_buries_nobody_at_once() {
         let mut watch = Watch::default();
         let rows = [node(B, 5)];
-        assert_eq!(watch.look(A, &rows, seconds(1.0)), []);
-        assert_eq!(watch.look(A, &rows, seconds(61.0)), []);
-        assert_eq!(watch.look(A, &rows, seconds(121.0)), []);
-        assert_eq!(watch.look(A, &rows, seconds(181.0)), rows);
+        let mut look = |now| watch.look((A, seconds(now)), &rows, seconds(now));
+        assert_eq!(look(1.0), []);
+        assert_eq!(look(61.0), []);
+        assert_eq!(look(121.0), []);
+        assert_eq!(look(181.0), rows);
+    }
+
+    /// Looks five times a second while the database answers and takes nothing.
+    #[test]
+    fn while_the_own_beats_hang_nobody_is_buried() {
+        let mut watch = Watch::default();
+        let rows = [node(A, 3), node(B, 5)];
+        let beaten = seconds(10.0);
+        for fifth in 0..600 {
+            let now = beaten + Duration::from_millis(200 * fifth);
+            assert_eq!(watch.look((A, beaten), &rows, now), [], "{now:?}");
+        }
+        // The own beats go on, and the other's do not: what hung counts as one beat.
+        assert_eq!(watch.look((A, seconds(130.0)), &rows, seconds(130.0)), []);
+        assert_eq!(watch.look((A, seconds(130.9)), &rows, seconds(130.9)), []);
+        let silent = watch.look((A, seconds(131.0)), &rows, seconds(131.0));
+        assert_eq!(silent, [node(B, 5)]);
+    }
+
+    #[test]
+    fn a_node_lives_once_it_was_seen_to_beat_and_not_on_the_rows_of_a_backup() {
+        let mut living = Living::default();
+        let check = |living: &Living, beat, lives| {
+            assert_eq!(living.vouches_for(&node(B, beat)), lives, "{beat}");
+        };
+        check(&living, 7, false);
+        for _ in 0..9 {
+            living.look(&[node(B, 7)]);
+            check(&living, 7, false);
+        }
+        // It may have beaten since, and may also have been put back.
+        check(&living, 8, false);
+        living.look(&[node(B, 8)]);
+        check(&living, 8, true);
+        check(&living, 9, true);
+        // The rows are put back below whoever looks.
+        check(&living, 7, false);
+        living.look(&[node(B, 7)]);
+        check(&living, 7, false);
+        living.look(&[node(B, 8)]);
+        check(&living, 8, true);
+        living.look(&[node(A, 1)]);
+        check(&living, 8, false);
     }
 
     /// The others see a beat only after it is on disk, so a node stops before it can be buried.
@@ -235,10 +331,10 @@ mod tests {
     fn a_node_stops_driving_before_the_others_may_bury_it() {
         let (handed_in, seen) = (seconds(1.0), seconds(1.2));
         let mut watch = Watch::default();
-        assert_eq!(watch.look(A, &[node(B, 5)], seen), []);
+        assert_eq!(watch.look((A, seen), &[node(B, 5)], seen), []);
         for tenth in 12..60 {
             let now = Duration::from_millis(tenth * 100);
-            let silent = !watch.look(A, &[node(B, 5)], now).is_empty();
+            let silent = !watch.look((A, now), &[node(B, 5)], now).is_empty();
             assert!(!(silent && may_drive(handed_in, now)), "at {now:?}");
         }
     }

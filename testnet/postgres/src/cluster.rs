@@ -167,6 +167,25 @@ impl Postgres {
         Ok(name)
     }
 
+    /// Makes a backup of a database in use, as `pg_dump` does, restores it into an empty one, and gives its
+    /// name.
+    ///
+    /// # Errors
+    /// It cannot be dumped, or not be restored.
+    pub fn restored_from(&self, original: &str) -> Result<String, PostgresFault> {
+        let name = self.database()?;
+        let file = self.folder.join(format!("{name}.sql"));
+        let mut dump = self.command("pg_dump");
+        dump.args(["--username", OWNER, "--host"])
+            .arg(&self.folder)
+            .args(["--port", &SOCKET_PORT.to_string(), "--file"])
+            .arg(&file)
+            .arg(original);
+        run(&mut dump)?;
+        self.ask(&name, &format!("\\i {}", file.display()))?;
+        Ok(name)
+    }
+
     /// Where a database is reached through the socket.
     #[must_use]
     pub fn url(&self, database: &str) -> String {

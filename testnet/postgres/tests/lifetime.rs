@@ -36,6 +36,18 @@ fn a_crash_keeps_what_was_confirmed() {
     ask("SELECT n FROM nowhere").expect_err("there is no such table");
 }
 
+#[test]
+fn a_backup_is_of_when_it_was_made() {
+    let postgres = Postgres::start(&[]).unwrap();
+    let database = postgres.database().unwrap();
+    let ask = |database: &str, sql: &str| postgres.ask(database, sql);
+    ask(&database, "CREATE TABLE t (n INTEGER)").unwrap();
+    ask(&database, "INSERT INTO t VALUES (7)").unwrap();
+    let restored = postgres.restored_from(&database).unwrap();
+    ask(&database, "UPDATE t SET n = 8").unwrap();
+    assert_eq!(ask(&restored, "SELECT n FROM t").unwrap(), "7");
+}
+
 /// Does nothing unless it was started by the test below.
 #[test]
 fn the_process_to_be_killed() {

@@ -4,7 +4,7 @@
 //! streams go, and not what was done. What this node wrote itself is woken for a second time, which finds
 //! nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use entente_groups::RoomId;
 use entente_homeserver_core::Effect;
 use entente_homeserver_core::links::{Watch, held_by};
-use entente_homeserver_core::rows::{LinkRow, LogEnd, NodeRow, PeerRow};
+use entente_homeserver_core::rows::{LinkRow, LogEnd, NodeId, NodeRow, PeerRow};
 use entente_homeserver_ops::{Answer, Command, Read, StoreFault};
 use entente_identity::ServerDid;
 use entente_protocol::entry::Seq;
@@ -42,7 +42,10 @@ struct Seen {
     devices: HashMap<DeviceKey, u64>,
     peers: HashMap<ServerDid, (u64, u64)>,
     links: HashMap<ServerDid, LinkRow>,
+    nodes: HashSet<NodeId>,
     watch: Watch,
+    /// A node is gone, and what it was doing is not taken up yet.
+    left_behind: bool,
 }
 
 /// What is there now.
@@ -135,12 +138,29 @@ impl Seen {
         for peer in renew(&mut self.links, links.map(|l| (l.peer.clone(), l.clone()))) {
             server.wakes.perform(vec![Effect::WakePeer(peer)]);
         }
-        if let Some(me) = server.nodes.id() {
+        server.nodes.note(&rows.nodes);
+        self.take_up(server, &rows.nodes).await;
+        if let Some(me) = server.nodes.last_beat() {
             for silent in self.watch.look(me, &rows.nodes, server.nodes.elapsed()) {
                 bury(server, silent, &rows.links).await;
             }
         }
         self.wake_the_orphaned(server, &rows.nodes, &rows.peers);
+    }
+
+    /// Takes up what a node was doing that is gone: it was buried, by whomever, or left.
+    async fn take_up(&mut self, server: &Server, nodes: &[NodeRow]) {
+        let now: HashSet<NodeId> = nodes.iter().map(|row| row.node).collect();
+        self.left_behind |= !self.nodes.is_subset(&now);
+        self.nodes = now;
+        if self.left_behind {
+            match crate::workers::resume(server).await {
+                Ok(()) => self.left_behind = false,
+                Err(fault) => {
+                    tracing::warn!(%fault, "the repairs of another node are not taken up yet");
+                }
+            }
+        }
     }
 
     fn note_peers(&mut self, server: &Server, peers: &[PeerRow]) {
@@ -188,7 +208,7 @@ fn renew<K: Eq + Hash + Clone, V: PartialEq>(
     changed
 }
 
-/// Gives a node up that has been silent, and goes on with what it was doing.
+/// Gives a node up that has been silent.
 async fn bury(server: &Arc<Server>, silent: NodeRow, links: &[LinkRow]) {
     let bury = Command::Bury {
         node: silent.node,
@@ -201,9 +221,6 @@ async fn bury(server: &Arc<Server>, silent: NodeRow, links: &[LinkRow]) {
             tracing::warn!(%node, %name, links, "another node is silent; its links are free");
             for peer in orphaned {
                 server.wakes.perform(vec![Effect::WakePeer(peer)]);
-            }
-            if let Err(fault) = crate::workers::resume(server).await {
-                tracing::warn!(%fault, "the repairs of another node are not taken up");
             }
         }
         Ok(_) => {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use entente_federation::greeting::{FEATURES, check_features};
 use entente_identity::{PublicKey, ServerDid, Signed};
 use entente_protocol::call::{PeerRequest, PeerResponse};
-use entente_protocol::fault::{Blame, Fault, FaultCode};
+use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::hello::{
     CALLS_ONLY, HELLO_EXPORTER_LABEL, Hello, HelloReply, PROTOCOL_VERSION, check_proof, prove,
 };
@@ -71,7 +71,7 @@ pub(super) async fn dial(
                 return Ok(greeted);
             }
             // Another of its nodes may fare better.
-            Err(fault) if is_of_one_node(&fault) => {
+            Err(fault) if fault.code.is_of_one_node() => {
                 outward.directory.fell_silent(peer, address);
                 last = fault;
             }
@@ -80,12 +80,6 @@ pub(super) async fn dial(
     }
     outward.directory.doubt(peer);
     Err(last)
-}
-
-/// Whether a fault says something about one of the peer's nodes, and not about the peer.
-fn is_of_one_node(fault: &Fault) -> bool {
-    fault.code == FaultCode::PeerUnreachable
-        || matches!(fault.code.blame(), Blame::Busy | Blame::Bug)
 }
 
 async fn connect(

@@ -95,13 +95,12 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// Drives until the link is not this node's any more. `wanted` is what it was taken for.
-    pub(super) async fn run(mut self, wanted: Wanted) {
-        if wanted.poked || wanted.call {
-            self.outbox.handle_poke(now());
-        }
+    /// Drives until the link is not this node's any more. `wanted` is what it was taken for, and in the end
+    /// what did not come to a dial.
+    pub(super) async fn run(mut self, wanted: &mut Wanted) {
+        self.poke(wanted);
         self.outbox.handle_timeout(now());
-        while self.step().await == Hold::Kept {}
+        while self.step(wanted).await == Hold::Kept {}
         if let Some(live) = self.live.take() {
             live.connection
                 .close(CloseCode::DONE, "another node drives the link");
@@ -109,26 +108,44 @@ impl<'a> Drive<'a> {
         self.state.send_modify(|state| state.connection = None);
     }
 
-    async fn step(&mut self) -> Hold {
+    /// Has a dial made for what is wanted, unless there is a connection.
+    fn poke(&mut self, wanted: &mut Wanted) {
+        if wanted.any() {
+            self.outbox.handle_poke(now());
+        }
+        let is_live = |live: &Live| live.connection.close_reason().is_none();
+        if self.live.as_ref().is_some_and(is_live) {
+            *wanted = Wanted::default();
+        }
+    }
+
+    async fn step(&mut self, wanted: &mut Wanted) -> Hold {
         while let Some(action) = self.outbox.poll_action() {
+            let dials = action == Action::Dial;
             if self.act(action).await == Hold::Lost {
                 return Hold::Lost;
             }
+            if dials {
+                *wanted = Wanted::default();
+            }
         }
         match self.wait().await {
-            Event::Signal(wanted) => {
+            Event::Signal(more) => {
+                wanted.add(more);
                 let Some(row) = self.look().await else {
                     return Hold::Lost;
                 };
                 self.outbox.handle_owed(row.last_out, now());
-                if wanted.poked || wanted.call {
-                    self.outbox.handle_poke(now());
-                }
+                self.poke(wanted);
             }
             Event::Reply(Ok(Some(reply))) => self.outbox.handle_reply(&reply, now()),
             Event::Reply(Ok(None)) => self.lose("the peer ended the flow"),
             Event::Reply(Err(fault)) => self.lose(&fault.to_string()),
             Event::Timeout => self.outbox.handle_timeout(now()),
+        }
+        if self.live.is_none() {
+            // Who came while a connection was taken for live waits for the next one.
+            self.poke(wanted);
         }
         Hold::Kept
     }
@@ -213,8 +230,8 @@ impl<'a> Drive<'a> {
     }
 
     /// Asks the peer how far it owns what the holder before handed over, so that none of that goes out
-    /// once more. Only if this node saw that stream epoch while another one held the link: it goes on with
-    /// the same rows then, and they are not those of a backup.
+    /// once more. Only if this node saw that stream epoch while another one held the link and beat: it goes on
+    /// with the same rows then, and they are not those of a backup.
     async fn catch_up(&mut self) -> Result<(), Fault> {
         let Some(epoch) = self.unknown else {
             return Ok(());
@@ -272,11 +289,11 @@ impl<'a> Drive<'a> {
     async fn send(&mut self, after: u64, limit: usize) {
         let run = match owed(self.outward, &self.peer, after, limit).await {
             Ok(Some(run)) => run,
-            Ok(None) => return self.lose("what is owed is not in the log any more"),
+            Ok(None) => return self.close("what is owed is not in the log any more"),
             Err(fault) => {
                 tracing::warn!(%fault, peer = %self.peer, "the database did not answer");
                 sleep(STORE_RETRY).await;
-                return self.lose("the own database does not answer");
+                return self.close("the own database does not answer");
             }
         };
         let here = &self.outward.here;
@@ -285,8 +302,10 @@ impl<'a> Drive<'a> {
         let signer = (here.key_id.as_str(), &here.key, now());
         let batch = Batch::sign(&here.me, &self.peer, numbers, run.items, signer);
         let Some(live) = &mut self.live else {
-            return self.lose("not connected");
+            return self.close("not connected");
         };
+        // Before it goes out: the peer may own it though it is not known to have been sent.
+        self.outbox.handle_owed(last, now());
         match timeout(SEND_TIMEOUT, live.batches.send(&batch)).await {
             Ok(Ok(())) => self.outbox.handle_sent(last, now()),
             Ok(Err(fault)) => self.lose(&fault.to_string()),
@@ -294,12 +313,19 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// A greeted connection is gone.
+    /// A greeted connection is gone: another of the peer's addresses is tried first.
     fn lose(&mut self, reason: &str) {
-        tracing::debug!(peer = %self.peer, reason, "the link is gone");
-        if let Some(live) = self.live.take() {
+        if let Some(live) = &self.live {
             let address = live.connection.remote_address();
             self.outward.directory.fell_silent(&self.peer, address);
+        }
+        self.close(reason);
+    }
+
+    /// A connection is given up; its peer need not be the cause.
+    fn close(&mut self, reason: &str) {
+        tracing::debug!(peer = %self.peer, reason, "the link is gone");
+        if let Some(live) = self.live.take() {
             live.connection
                 .close(CloseCode::DONE, "the relay flow ended");
         }

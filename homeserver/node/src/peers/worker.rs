@@ -21,6 +21,8 @@ use crate::clock::now;
 pub(super) const STORE_RETRY: Duration = Duration::from_millis(500);
 /// How long a link that another node drives is not looked at again.
 const HELD_PAUSE: Duration = Duration::from_millis(200);
+/// How often it is looked for the first beat of the node that drives a link.
+const BEAT_PAUSE: Duration = Duration::from_secs(1);
 /// A connection for calls that nobody used for this long is let go.
 const CALLS_IDLE: Duration = Duration::from_secs(120);
 
@@ -37,8 +39,9 @@ enum Look {
     Owing,
     /// It may be taken; nothing is owed.
     Free,
-    /// Another node drives it, in this stream epoch.
-    Held { stream_epoch: u64 },
+    /// Another node drives it. The stream's epoch, if that node was seen to beat: otherwise its row, and
+    /// the epoch, may be those of a backup.
+    Held { living_epoch: Option<u64> },
 }
 
 /// Starts the worker of a peer.
@@ -84,22 +87,23 @@ impl Worker {
                 &self.state,
                 &self.signal,
             );
-            drive.run(std::mem::take(&mut wanted)).await;
+            drive.run(&mut wanted).await;
             tracing::info!(%peer, fence, "this node does not drive the link any more");
         }
     }
 
     /// Waits until there is a reason to take the link, and takes it. What is wanted stays so until then;
-    /// `seen_epoch` is the stream epoch in which another node drove it.
+    /// `seen_epoch` is the stream epoch in which another node was seen to drive it, on the rows that are there.
     async fn follow(&self, wanted: &mut Wanted, seen_epoch: &mut Option<u64>) -> Taken {
         let mut used = self.signal.used();
         let mut idle = Instant::now() + CALLS_IDLE;
         loop {
             self.outward.nodes.may_drive().await;
             let look = self.look().await;
-            if let Look::Held { stream_epoch } = look {
-                *seen_epoch = Some(stream_epoch);
+            if let Look::Held { living_epoch } = look {
+                *seen_epoch = living_epoch;
             }
+            let unseen = matches!(look, Look::Held { living_epoch: None });
             if matches!(look, Look::Owing) || (wanted.any() && matches!(look, Look::Free)) {
                 match self.take().await {
                     Some(taken) => return taken,
@@ -115,6 +119,7 @@ impl Worker {
             }
             tokio::select! {
                 more = self.signal.wait() => wanted.add(more),
+                () = sleep(BEAT_PAUSE), if unseen => {}
                 () = sleep_until(idle) => {
                     if used == self.signal.used() {
                         // Calls under way keep it until they end.
@@ -143,15 +148,16 @@ impl Worker {
     async fn rows(&self) -> Result<Look, StoreFault> {
         let mut read = self.outward.store.read().await?;
         let link = read.link(&self.peer).await?;
-        let holder_lives = match &link {
-            Some(link) => read.node(&link.holder).await?.is_some(),
-            None => false,
+        let holder = match &link {
+            Some(link) => read.node(&link.holder).await?,
+            None => None,
         };
         let me = self.outward.nodes.driver().unwrap_or(NodeId([0; 16]));
         let row = read.peer(&self.peer).await?;
-        if !may_take(link.as_ref(), me, holder_lives) {
-            let stream_epoch = row.map_or(0, |row| row.stream_epoch);
-            return Ok(Look::Held { stream_epoch });
+        if !may_take(link.as_ref(), me, holder.is_some()) {
+            let lives = holder.is_some_and(|holder| self.outward.nodes.vouches_for(&holder));
+            let living_epoch = row.filter(|_| lives).map(|row| row.stream_epoch);
+            return Ok(Look::Held { living_epoch });
         }
         Ok(match row {
             Some(row) if row.last_out > row.acked => Look::Owing,

@@ -20,8 +20,9 @@ struct World {
     a1: Server,
     a2: Server,
     b: Server,
+    database: String,
     /// Dropped last.
-    _postgres: Arc<Postgres>,
+    postgres: Arc<Postgres>,
 }
 
 /// A node's links as `admin nodes` shows them.
@@ -48,7 +49,8 @@ impl World {
             a1,
             a2,
             b,
-            _postgres: postgres,
+            database,
+            postgres,
         }
     }
 
@@ -308,6 +310,50 @@ async fn a_node_that_leaves_hands_its_links_over_at_once() {
     eprintln!("longest silence at org-b: {longest:?}");
     check(&taken, &came);
     assert!(longest < Duration::from_secs(10), "{longest:?}");
+}
+
+/// The rows of a backup name the node that drove the link and its stream's epoch, in which org-b owns more
+/// than the backup knows. What is numbered anew after it is new, and goes out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_on_a_restored_backup_takes_no_new_item_for_one_that_the_peer_owns() {
+    let mut world = World::start().await;
+    let (_alice, at_a1) = world.a1.join("alice").await;
+    let (carol, _) = world.a1.join("carol").await;
+    let (bob, at_b) = world.b.join("bob").await;
+    let mut inbox = Inbox::open(&at_b).await;
+    world.a2.stop();
+    for id in 1..=5 {
+        at_a1
+            .call(&invite(&bob, &world.b, id))
+            .await
+            .expect("taken");
+    }
+    inbox.until(5).await;
+    let restored = world.postgres.restored_from(&world.database);
+    let restored = world.postgres.url(&restored.expect("a backup"));
+    for id in 6..=25 {
+        at_a1
+            .call(&invite(&bob, &world.b, id))
+            .await
+            .expect("taken");
+    }
+    inbox.until(25).await;
+    world.a1.kill();
+    world.a2.set("ENTENTE_STORE_URL", &restored);
+    world.a2.start();
+    // More new ones than org-b has of those after the backup, before the node of the backup is buried.
+    let at_a2 = world.a2.login(&carol).await;
+    let mut taken = BTreeSet::new();
+    for id in 101..=125 {
+        at_a2
+            .call(&invite(&bob, &world.b, id))
+            .await
+            .expect("taken");
+        taken.insert(id);
+    }
+    let came = inbox.until(125).await;
+    let came: BTreeSet<u64> = came.into_iter().collect();
+    assert_eq!(taken.difference(&came).count(), 0, "came: {came:?}");
 }
 
 /// It stands still for longer than the others wait, comes back, and finds itself buried: what it still
