@@ -33,8 +33,11 @@ pub enum Link {
 /// Whether a server may be reached elsewhere too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
-    /// It has one address: the dialler is patient with it.
+    /// It has one address, or this is the last to try of one of each family: the dialler is patient with it.
     One,
+    /// It has one address of the other family too, which may well be the same node's: a dial does not take
+    /// long, and silence is borne as from a server of one address.
+    OtherFamily,
     /// It has others, at which other nodes of it may answer: a dial does not take long, and when the
     /// connection falls silent, that is soon known.
     Several,
@@ -44,12 +47,16 @@ pub enum Addresses {
 }
 
 impl Addresses {
-    /// Pairs the places of a server with what the dialler is to know of each, in the order to try.
-    pub fn in_turn<T>(places: Vec<T>) -> impl Iterator<Item = (T, Self)> {
-        let count = places.len();
-        let how = move |index| match count - index {
-            1 if count == 1 => Self::One,
-            1 => Self::LastOfSeveral,
+    /// Pairs the addresses of a server with what the dialler is to know of each, in the order to try. As
+    /// many nodes as it has addresses of one family it has at least.
+    pub fn in_turn(places: Vec<SocketAddr>) -> impl Iterator<Item = (SocketAddr, Self)> {
+        let is_v4 = |place: &&SocketAddr| place.ip().to_canonical().is_ipv4();
+        let (count, v4) = (places.len(), places.iter().filter(is_v4).count());
+        let nodes = v4.max(count - v4);
+        let how = move |index| match (count - index, nodes) {
+            (1, 1) => Self::One,
+            (_, 1) => Self::OtherFamily,
+            (1, _) => Self::LastOfSeveral,
             _ => Self::Several,
         };
         let places = places.into_iter().enumerate();
@@ -362,13 +369,23 @@ mod tests {
 
     #[test]
     fn the_last_address_is_waited_for_longest() {
-        let how = |count| -> Vec<Addresses> {
-            let in_turn = Addresses::in_turn(vec![(); count]);
+        let how = |places: &[&str]| -> Vec<Addresses> {
+            let places = places
+                .iter()
+                .map(|place| place.parse().expect("an address"));
+            let in_turn = Addresses::in_turn(places.collect());
             in_turn.map(|(_, how)| how).collect()
         };
-        assert_eq!(how(0), []);
-        assert_eq!(how(1), [Addresses::One]);
-        let (several, last) = (Addresses::Several, Addresses::LastOfSeveral);
-        assert_eq!(how(3), [several, several, last]);
+        let (one, several, last) = (Addresses::One, Addresses::Several, Addresses::LastOfSeveral);
+        assert_eq!(how(&[]), []);
+        assert_eq!(how(&["192.0.2.1:1"]), [one]);
+        assert_eq!(how(&["[2001:db8::1]:1"]), [one]);
+        let three = ["192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"];
+        assert_eq!(how(&three), [several, several, last]);
+        // One node of both families is not two.
+        let both = ["[2001:db8::1]:1", "192.0.2.1:1"];
+        assert_eq!(how(&both), [Addresses::OtherFamily, one]);
+        let two_of_both = ["[2001:db8::1]:1", "192.0.2.1:1", "192.0.2.2:1"];
+        assert_eq!(how(&two_of_both), [several, several, last]);
     }
 }

@@ -203,7 +203,7 @@ impl Endpoint {
         let handshake = timeout(
             match addresses {
                 Addresses::One | Addresses::LastOfSeveral => HANDSHAKE_LIMIT,
-                Addresses::Several => SWIFT_DIAL_LIMIT,
+                Addresses::OtherFamily | Addresses::Several => SWIFT_DIAL_LIMIT,
             },
             connecting,
         );

@@ -127,8 +127,12 @@ pub(crate) fn client(link: Link, addresses: Addresses, crypto: QuicClientConfig)
     let mut config = ClientConfig::new(Arc::new(crypto));
     let (idle_limit, keep_alive) = match (addresses, link) {
         (Addresses::Several | Addresses::LastOfSeveral, _) => (SWIFT_IDLE_LIMIT, SWIFT_KEEP_ALIVE),
-        (Addresses::One, Link::Client) => (CLIENT_IDLE_LIMIT, CLIENT_KEEP_ALIVE),
-        (Addresses::One, Link::Federation) => (FEDERATION_IDLE_LIMIT, FEDERATION_KEEP_ALIVE),
+        (Addresses::One | Addresses::OtherFamily, Link::Client) => {
+            (CLIENT_IDLE_LIMIT, CLIENT_KEEP_ALIVE)
+        }
+        (Addresses::One | Addresses::OtherFamily, Link::Federation) => {
+            (FEDERATION_IDLE_LIMIT, FEDERATION_KEEP_ALIVE)
+        }
     };
     let window_bytes = match link {
         Link::Client => CLIENT_WINDOW_BYTES,

@@ -235,3 +235,32 @@ impl Nodes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: NodeId = NodeId([1; 16]);
+
+    fn inside(node: NodeId, beaten: Duration) -> Nodes {
+        let nodes = Nodes::new("a1".to_owned(), Writers::Several);
+        let life = Life { node, beaten };
+        nodes.state.send_replace(State::Inside(life));
+        nodes
+    }
+
+    #[test]
+    fn a_beat_that_was_under_way_brings_nobody_back() {
+        let beaten = Duration::from_secs(2);
+        let nodes = inside(ME, Duration::from_secs(1));
+        nodes.note_beat(ME, beaten);
+        assert_eq!(nodes.last_beat(), Some((ME, beaten)));
+        nodes.state.send_replace(State::Left);
+        nodes.note_beat(ME, Duration::from_secs(3));
+        assert_eq!((nodes.id(), nodes.driver()), (None, None));
+        let another = NodeId([2; 16]);
+        let nodes = inside(another, beaten);
+        nodes.note_beat(ME, Duration::from_secs(3));
+        assert_eq!(nodes.last_beat(), Some((another, beaten)));
+    }
+}

@@ -164,17 +164,17 @@ impl Seen {
     }
 
     fn note_peers(&mut self, server: &Server, peers: &[PeerRow]) {
-        let before = self.peers.clone();
+        for row in peers {
+            let known = self.peers.get(&row.server);
+            if known.is_some_and(|(_, epoch)| *epoch != row.incoming.epoch) {
+                // It greeted another node: it is there.
+                server.peers.seen(&row.server);
+            }
+        }
         let ends = peers
             .iter()
             .map(|row| (row.server.clone(), (row.last_out, row.incoming.epoch)));
         for peer in renew(&mut self.peers, ends) {
-            let greeted = before.get(&peer).map(|(_, epoch)| *epoch)
-                != self.peers.get(&peer).map(|(_, epoch)| *epoch);
-            if greeted && before.contains_key(&peer) {
-                // It greeted another node: it is there.
-                server.peers.seen(&peer);
-            }
             server.wakes.perform(vec![Effect::WakePeer(peer)]);
         }
     }

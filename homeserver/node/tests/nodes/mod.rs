@@ -341,19 +341,44 @@ async fn a_node_on_a_restored_backup_takes_no_new_item_for_one_that_the_peer_own
     world.a1.kill();
     world.a2.set("ENTENTE_STORE_URL", &restored);
     world.a2.start();
-    // More new ones than org-b has of those after the backup, before the node of the backup is buried.
     let at_a2 = world.a2.login(&carol).await;
-    let mut taken = BTreeSet::new();
-    for id in 101..=125 {
-        at_a2
-            .call(&invite(&bob, &world.b, id))
-            .await
-            .expect("taken");
-        taken.insert(id);
-    }
-    let came = inbox.until(125).await;
-    let came: BTreeSet<u64> = came.into_iter().collect();
+    // More new ones than org-b has of those after the backup, before the node of the backup is buried.
+    let new = (101..=125).map(|id| (id, invite(&bob, &world.b, id)));
+    let taken = send_many(at_a2.clone(), new.collect()).await;
+    assert_eq!(taken.len(), 25);
+    at_a2
+        .call(&invite(&bob, &world.b, 126))
+        .await
+        .expect("taken");
+    let came = BTreeSet::from_iter(inbox.until(126).await);
     assert_eq!(taken.difference(&came).count(), 0, "came: {came:?}");
+}
+
+/// The other node stands still, so that nobody but the one that leaves can have taken its row away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_leaves_takes_its_row_with_it_and_is_not_waited_for() {
+    let mut world = World::start().await;
+    let (_alice, at_a1) = world.a1.join("alice").await;
+    let (_carol, at_a2) = world.a2.join("carol").await;
+    let (bob, at_b) = world.b.join("bob").await;
+    let mut inbox = Inbox::open(&at_b).await;
+    at_a1.call(&invite(&bob, &world.b, 1)).await.expect("taken");
+    assert_eq!(inbox.next().await, 1);
+    let first_holds = world.holder(&world.a2).as_deref() == Some("a1");
+    let (held, other, through) = match first_holds {
+        true => (&mut world.a1, &world.a2, at_a2),
+        false => (&mut world.a2, &world.a1, at_a1),
+    };
+    other.signal("-STOP");
+    held.stop();
+    let left = world.link(&world.a1).expect("a link");
+    other.signal("-CONT");
+    assert_eq!(left.holder, None, "the row of the node that left is there");
+    through
+        .call(&invite(&bob, &world.b, 2))
+        .await
+        .expect("taken");
+    assert_eq!(inbox.next().await, 2);
 }
 
 /// It stands still for longer than the others wait, comes back, and finds itself buried: what it still
@@ -369,11 +394,14 @@ async fn a_holder_that_stood_still_does_no_harm_when_it_comes_back() {
     assert_eq!(inbox.next().await, 1);
     let before = world.link(&world.a1).expect("a link");
     let first_holds = before.holder.as_deref() == Some("a1");
-    let (held, other, through) = match first_holds {
-        true => (&world.a1, "a2", at_a2),
-        false => (&world.a2, "a1", at_a1),
+    let (held, other, from, through) = match first_holds {
+        true => (&world.a1, "a2", at_a1, at_a2),
+        false => (&world.a2, "a1", at_a2, at_a1),
     };
     let mut taken = BTreeSet::from([1]);
+    // What is on its way, or about to be, when the holder stops.
+    let last = (301..=340).map(|id| (id, invite(&bob, &world.b, id)));
+    taken.extend(send_many(from, last.collect()).await);
     let still = Instant::now();
     held.signal("-STOP");
     for id in 2..=50 {
