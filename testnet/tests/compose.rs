@@ -51,20 +51,23 @@ fn nothing_is_privileged_and_every_root_is_read_only() {
         assert!(shared(name).contains("<<: *hardened"), "{name}");
     }
     let mut services = 0;
-    for letter in ['a', 'b', 'c'] {
-        let homeserver = service(&format!("homeserver-{letter}")).join("\n");
+    for node in ["a", "a2", "b", "c"] {
+        let homeserver = service(&format!("homeserver-{node}")).join("\n");
         assert!(homeserver.contains("<<: *homeserver"), "{homeserver}");
         assert!(
             homeserver.contains("condition: service_healthy"),
             "{homeserver}"
         );
+        services += 1;
+    }
+    for letter in ['a', 'b', 'c'] {
         let database = service(&format!("database-{letter}")).join("\n");
         assert!(database.contains("<<: *database"), "{database}");
         assert!(
             !database.contains("ports:") && !database.contains("federation"),
             "{database}"
         );
-        services += 2;
+        services += 1;
     }
     assert!(service("prometheus").join("\n").contains("<<: *hardened"));
     let merges = file().lines().filter(|line| line.starts_with("    <<: *"));
@@ -88,9 +91,9 @@ fn only_this_machine_reaches_what_is_published() {
     let published = file()
         .lines()
         .filter(|line| line.trim_start().starts_with("- \"127.0.0.1:"));
-    assert_eq!(published.count(), 7);
+    assert_eq!(published.count(), 9);
     let ports = file().matches("/udp\"").count() + file().matches("/tcp\"").count();
-    assert_eq!(ports, 6);
+    assert_eq!(ports, 8);
 }
 
 fn testnet(dir: &Path, args: &[&str]) -> Command {

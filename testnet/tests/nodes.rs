@@ -2,8 +2,6 @@
 //! client whose node dies goes on at the other.
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -12,30 +10,19 @@ use std::time::{Duration, Instant};
 use entente_testnet_postgres::Postgres;
 use tempfile::TempDir;
 use testnet::cast::{Line, Person};
-use testnet::network::files::host_line;
 use testnet::network::{Binaries, BuildChoice, Folder, Network};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 
 const ROOM: &str = "Two doors";
 
 /// org-a with two nodes on one database, and org-b.
 struct World {
     network: Network,
-    /// org-a's second node.
-    second: Child,
     /// A host table of which org-a's second node is the first place.
     second_first: PathBuf,
     _folder: TempDir,
     /// Dropped last.
     _postgres: Arc<Postgres>,
-}
-
-fn free_ports() -> [u16; 3] {
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let tcp = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    let [https, admin] = tcp.map(|tcp| tcp.local_addr().unwrap().port());
-    [udp.local_addr().unwrap().port(), https, admin]
 }
 
 impl World {
@@ -45,31 +32,16 @@ impl World {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::at(&temp.path().join("network")).unwrap();
         let binaries = Binaries::find(BuildChoice::Build).await.unwrap();
-        let mut network = Network::create(folder.clone(), binaries, 2).await.unwrap();
+        let mut network = Network::create(folder, binaries, 2).await.unwrap();
         network
             .use_databases(vec![postgres.url(&database)])
             .unwrap();
-        let domain = network.plan().servers[0].domain();
-        let ports = free_ports();
-        let line = host_line(domain.as_str(), "127.0.0.1", ports[1], ports[0]);
-        let other = network.plan().servers[1].domain();
-        for table in [folder.host_table(), folder.server_hosts(&other)] {
-            let text = fs::read_to_string(&table).unwrap();
-            fs::write(&table, format!("{text}{line}")).unwrap();
-        }
+        network.add_node(0).unwrap();
         let second_first = temp.path().join("second-first");
-        let text = fs::read_to_string(folder.host_table()).unwrap();
-        let others: String = text
-            .lines()
-            .filter(|l| *l != line.trim())
-            .map(|l| format!("{l}\n"))
-            .collect();
-        fs::write(&second_first, format!("{line}{others}")).unwrap();
+        fs::write(&second_first, network.hosts_second_first()).unwrap();
         network.start_all().await.unwrap();
-        let second = second_node(&network, temp.path().join("second"), ports).await;
         Self {
             network,
-            second,
             second_first,
             _folder: temp,
             _postgres: postgres,
@@ -79,45 +51,6 @@ impl World {
     async fn person(&self, handle: &str) -> Person {
         Person::of(&self.network, &handle.parse().unwrap())
     }
-}
-
-/// A node with copies of the keys, a folder and addresses of its own.
-async fn second_node(network: &Network, data: PathBuf, ports: [u16; 3]) -> Child {
-    let domain = network.plan().servers[0].domain();
-    let from = network.folder().server_data(&domain);
-    fs::DirBuilder::new().mode(0o700).create(&data).unwrap();
-    for file in ["federation.key", "next-federation.key", "key-document-0"] {
-        fs::copy(from.join(file), data.join(file)).unwrap();
-    }
-    let command = |name: &str| {
-        let mut command = Command::new(&network.binaries().homeserver);
-        command
-            .arg(name)
-            .arg("--config")
-            .arg(network.folder().server_config(&domain))
-            .env("ENTENTE_DATA_DIR", &data)
-            .env("ENTENTE_LISTEN_QUIC", format!("127.0.0.1:{}", ports[0]))
-            .env("ENTENTE_LISTEN_HTTPS", format!("127.0.0.1:{}", ports[1]))
-            .env("ENTENTE_LISTEN_ADMIN", format!("127.0.0.1:{}", ports[2]))
-            .env("ENTENTE_NODE_NAME", "second")
-            .env("ENTENTE_LOG_FILTER", "warn")
-            .stdout(Stdio::null())
-            .kill_on_drop(true);
-        command
-    };
-    let node = command("serve").spawn().unwrap();
-    let begun = Instant::now();
-    while !command("health")
-        .stderr(Stdio::null())
-        .status()
-        .await
-        .unwrap()
-        .success()
-    {
-        assert!(begun.elapsed() < Duration::from_secs(30), "not ready");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    node
 }
 
 /// Founds a room and brings everybody in by invitation.
@@ -219,7 +152,7 @@ async fn a_client_whose_node_dies_goes_on_at_the_other_and_misses_nothing() {
     bob.say(ROOM, "before").await.unwrap();
     let mut heard = Vec::new();
     next_text(&mut printed, &mut heard).await;
-    world.network.kill(0).await.unwrap();
+    world.network.kill_node(0, 1).await.unwrap();
     let killed = Instant::now();
     for text in ["one", "two", "three"] {
         bob.run(&["send", ROOM, text, "--wait", "stored"])
@@ -233,7 +166,6 @@ async fn a_client_whose_node_dies_goes_on_at_the_other_and_misses_nothing() {
     eprintln!("all was heard {took:?} after the node was killed");
     assert_eq!(heard, ["before", "one", "two", "three"]);
     assert!(took < Duration::from_secs(20), "{took:?}");
-    world.second.kill().await.unwrap();
 }
 
 async fn next_text(

@@ -52,6 +52,18 @@ async fn what_cannot_be_played_is_skipped_and_has_not_passed() {
 }
 
 #[tokio::test]
+async fn a_node_is_killed_and_nothing_is_lost_or_doubled() {
+    let (code, lines, story) = play(&["node-killed", "--store", "postgres"]).await;
+    assert_eq!(code, Some(0), "{story}");
+    let report = &lines[0];
+    assert_eq!(report["passed"], true, "{report}");
+    assert_eq!(
+        (&report["sent"], &report["delivered"]),
+        (&160.into(), &160.into())
+    );
+}
+
+#[tokio::test]
 async fn a_scene_that_does_not_come_out_fails() {
     let temp = tempfile::tempdir().unwrap();
     let hurried = temp.path().join("hurried.toml");

@@ -10,9 +10,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::args::{Compose, ComposeLogs, ComposeUp, Options};
 use crate::cast::{Person, names};
-use crate::compose::ComposeNetwork;
 use crate::compose::containers::ContainerState;
-use crate::compose::network::Metrics;
+use crate::compose::network::{Metrics, Nodes};
+use crate::compose::{ComposeNetwork, StoreChoice};
 use crate::docker::Docker;
 use crate::narrator::Narrator;
 use crate::network::Binaries;
@@ -74,7 +74,11 @@ async fn up(options: &Options, what: &ComposeUp, docker: Docker) -> Result<()> {
         ComposeNetwork::open(docker, folder)?
     } else {
         narrator.act("Making a new network in containers");
-        ComposeNetwork::create(docker, folder, what.store).await?
+        let nodes = match what.store {
+            StoreChoice::Postgres => Nodes::Two,
+            StoreChoice::Sqlite => Nodes::One,
+        };
+        ComposeNetwork::create(docker, folder, what.store, nodes).await?
     };
     let metrics = if what.prometheus {
         Metrics::With

@@ -140,29 +140,29 @@ impl Containers {
         }
     }
 
-    /// Stops the container of a service politely.
+    /// Stops the containers of services politely.
     ///
     /// # Errors
     /// When Docker refuses.
-    pub async fn stop(&self, service: &str) -> Result<()> {
-        self.tell(service, &["stop", "--time", STOP_LIMIT_S]).await
+    pub async fn stop(&self, services: &[String]) -> Result<()> {
+        self.tell(services, &["stop", "--time", STOP_LIMIT_S]).await
     }
 
-    /// Kills the container of a service as a power cut would.
+    /// Kills the containers of services as a power cut would.
     ///
     /// # Errors
-    /// When Docker refuses, or it does not run.
-    pub async fn kill(&self, service: &str) -> Result<()> {
-        self.tell(service, &["kill"]).await
+    /// When Docker refuses, or one does not run.
+    pub async fn kill(&self, services: &[String]) -> Result<()> {
+        self.tell(services, &["kill"]).await
     }
 
-    /// Starts the container of a service and waits until it is healthy.
+    /// Starts the containers of services and waits until they are healthy.
     ///
     /// # Errors
-    /// When Docker refuses, or it does not get healthy.
-    pub async fn start(&self, service: &str) -> Result<()> {
-        self.tell(service, &["start"]).await?;
-        self.wait_ready(&[service.to_owned()]).await
+    /// When Docker refuses, or one does not get healthy.
+    pub async fn start(&self, services: &[String]) -> Result<()> {
+        self.tell(services, &["start"]).await?;
+        self.wait_ready(services).await
     }
 
     /// Takes the container of a service off a network of the project.
@@ -187,9 +187,13 @@ impl Containers {
         done(command.args([&network, &id])).await
     }
 
-    async fn tell(&self, service: &str, what: &[&str]) -> Result<()> {
-        let id = self.state(service).await?.id;
-        done(docker().args(what).arg(id)).await
+    async fn tell(&self, services: &[String], what: &[&str]) -> Result<()> {
+        let mut command = docker();
+        command.args(what);
+        for service in services {
+            command.arg(self.state(service).await?.id);
+        }
+        done(&mut command).await
     }
 
     /// The last lines that a container printed, as the end of an error.

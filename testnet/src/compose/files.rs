@@ -132,11 +132,17 @@ fn config(server: &ServerPlan, compose: &ComposePlan) -> ServerConfig {
 
 /// The host table of servers: where they find each other in the network that they share.
 fn host_table(plan: &Plan, compose: &ComposePlan) -> String {
-    let lines = plan.servers.iter().map(|server| {
-        let address = compose.address(server);
-        host_line(&server.domain, &address, HTTPS_PORT, QUIC_PORT)
-    });
-    lines.collect()
+    let mut table = String::new();
+    for server in &plan.servers {
+        let second = server
+            .second
+            .as_ref()
+            .map(|_| compose.second_address(server));
+        for address in std::iter::once(compose.address(server)).chain(second) {
+            table += &host_line(&server.domain, &address, HTTPS_PORT, QUIC_PORT);
+        }
+    }
+    table
 }
 
 fn address(text: &str) -> Ipv4Addr {
@@ -178,6 +184,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::network::NodePlan;
     use crate::network::ports::PortClaim;
 
     fn compose(store: StoreChoice) -> ComposePlan {
@@ -198,7 +205,9 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::at(&temp.path().join("net")).unwrap();
         folder.create().unwrap();
-        let plan = Plan::new(3, &PortClaim::any().unwrap()).unwrap();
+        let claim = PortClaim::any().unwrap();
+        let mut plan = Plan::new(3, &claim).unwrap();
+        plan.servers[0].second = Some(NodePlan::new(claim.of_server(4)));
         write_all(&folder, &plan, &compose(StoreChoice::Postgres)).unwrap();
         let outside = fs::read_to_string(folder.host_table()).unwrap();
         assert!(outside.contains("org-b.test 127.0.0.1 "), "{outside}");
@@ -208,6 +217,10 @@ mod tests {
             inside.contains("org-c.test 10.213.5.13 8443 8448\n"),
             "{inside}"
         );
+        for address in ["10.213.5.11", "10.213.5.21"] {
+            let line = format!("org-a.test {address} 8443 8448\n");
+            assert!(inside.contains(&line), "{inside}");
+        }
         let config = fs::read_to_string(server.join("etc/homeserver.toml")).unwrap();
         let url = "url = \"postgres://entente@database-b:5432/entente?sslmode=disable\"";
         assert!(config.contains(url), "{config}");

@@ -17,10 +17,12 @@ use super::plan::{ComposePlan, StoreChoice, letter};
 use crate::docker::{Docker, docker, done, text};
 use crate::network::binaries::source_root;
 use crate::network::ports::PortClaim;
-use crate::network::{Folder, Plan, ServerPlan};
+use crate::network::{Folder, NodePlan, Plan, ServerPlan};
 
 /// The compose file knows three organizations.
 pub const ORGANIZATIONS: usize = 3;
+/// The organization that has two nodes, where it has.
+pub const OF_TWO_NODES: &str = "org-a.test";
 /// The network that the servers share.
 const FEDERATION: &str = "federation";
 /// What of the compose file is started only when asked for; whatever stops it has to name it again.
@@ -35,6 +37,15 @@ pub struct ComposeNetwork {
     folder: Folder,
     plan: Plan,
     compose_file: PathBuf,
+}
+
+/// How many nodes the first organization has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nodes {
+    /// One, as the others.
+    One,
+    /// Two on its database.
+    Two,
 }
 
 /// What is started beside the organizations.
@@ -62,12 +73,25 @@ impl ComposeNetwork {
     ///
     /// # Errors
     /// When the folder is in use, an image is missing, or something cannot be written.
-    pub async fn create(docker: Docker, folder: Folder, store: StoreChoice) -> Result<Self> {
+    pub async fn create(
+        docker: Docker,
+        folder: Folder,
+        store: StoreChoice,
+        nodes: Nodes,
+    ) -> Result<Self> {
         let claim = PortClaim::any()?;
         let [prometheus_port, ..] = claim.of_server(ORGANIZATIONS);
         let compose = ComposePlan::new(free_prefix().await?, store, prometheus_port).await?;
         let compose_file = compose_file()?;
         let mut plan = Plan::new(ORGANIZATIONS, &claim)?;
+        if nodes == Nodes::Two {
+            ensure!(
+                store == StoreChoice::Postgres,
+                "with SQLite a server is one process"
+            );
+            let ports = claim.of_server(ORGANIZATIONS + 1);
+            plan.servers[0].second = Some(NodePlan::new(ports));
+        }
         folder.create()?;
         write_all(&folder, &plan, &compose)?;
         plan.compose = Some(compose);
@@ -152,16 +176,14 @@ impl ComposeNetwork {
         }
         command.args(["up", "--detach"]);
         let mut services = self.services();
-        if self.compose_plan().store == StoreChoice::Sqlite {
-            // Without the databases that nobody would use.
-            command.arg("--no-deps").args(&services);
-            if metrics == Metrics::With {
-                command.arg(PROMETHEUS);
-            }
-        }
         if metrics == Metrics::With {
             services.push(PROMETHEUS.to_owned());
         }
+        if self.compose_plan().store == StoreChoice::Sqlite {
+            // Without the databases that nobody would use.
+            command.arg("--no-deps");
+        }
+        command.args(&services);
         done(&mut command).await.map_err(|error| {
             error.context(
                 "the containers do not start; where images cannot be pulled, `testnet images` makes \
@@ -254,8 +276,10 @@ impl ComposeNetwork {
     /// # Errors
     /// When Docker refuses.
     pub async fn cut_off(&self, server: usize) -> Result<()> {
-        let service = service(&self.plan.servers[server]);
-        self.containers().disconnect(&service, FEDERATION).await
+        for service in services(&self.plan.servers[server]) {
+            self.containers().disconnect(&service, FEDERATION).await?;
+        }
+        Ok(())
     }
 
     /// Puts one organization's server back on the network that the servers share.
@@ -264,10 +288,13 @@ impl ComposeNetwork {
     /// When Docker refuses.
     pub async fn reconnect(&self, server: usize) -> Result<()> {
         let server = &self.plan.servers[server];
-        let address = self.compose_plan().address(server);
+        let compose = self.compose_plan();
+        let addresses = [compose.address(server), compose.second_address(server)];
         let containers = self.containers();
-        let service = service(server);
-        containers.connect(&service, FEDERATION, &address).await
+        for (service, address) in services(server).iter().zip(addresses) {
+            containers.connect(service, FEDERATION, &address).await?;
+        }
+        Ok(())
     }
 
     /// Starts a service anew, with other variables beside those of the compose file.
@@ -291,8 +318,9 @@ impl ComposeNetwork {
         let mut command = self.command();
         command.args(["up", "--no-start"]);
         if self.compose_plan().store == StoreChoice::Sqlite {
-            command.arg("--no-deps").args(self.services());
+            command.arg("--no-deps");
         }
+        command.args(self.services());
         done(&mut command).await.context(
             "the containers cannot be made; where images cannot be pulled, `testnet images` \
                       makes stand-ins",
@@ -309,7 +337,7 @@ impl ComposeNetwork {
     /// The services without which the network is not whole.
     fn services(&self) -> Vec<String> {
         let servers = self.plan.servers.iter();
-        servers.map(service).collect()
+        servers.flat_map(services).collect()
     }
 
     /// The Compose tool for this project, its command still to come.
@@ -335,6 +363,14 @@ impl ComposeNetwork {
 #[must_use]
 pub fn service(server: &ServerPlan) -> String {
     format!("homeserver-{}", letter(server))
+}
+
+/// The services of all of an organization's homeservers.
+#[must_use]
+pub fn services(server: &ServerPlan) -> Vec<String> {
+    let first = service(server);
+    let second = server.second.as_ref().map(|_| format!("{first}2"));
+    std::iter::once(first).chain(second).collect()
 }
 
 /// The service of an organization's database.

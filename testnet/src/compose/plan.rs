@@ -21,6 +21,8 @@ const POSTGRES_VARIABLE: &str = "ENTENTE_POSTGRES_IMAGE";
 const PROMETHEUS_VARIABLE: &str = "ENTENTE_PROMETHEUS_IMAGE";
 /// The last number of the first server's address; what is below is Docker's own.
 const FIRST_ADDRESS: u32 = 11;
+/// How much higher the address of a second node is.
+const SECOND_ADDRESS: u32 = 10;
 /// The official image of Postgres.
 const OFFICIAL_POSTGRES: &str = "postgres:15-alpine";
 /// The official image of Prometheus.
@@ -110,6 +112,16 @@ impl ComposePlan {
         format!("{}.{}", self.prefix, FIRST_ADDRESS + place(server))
     }
 
+    /// The address of a server's second node among servers.
+    ///
+    /// # Panics
+    /// Never for servers that [`Plan::new`] made.
+    #[must_use]
+    pub fn second_address(&self, server: &ServerPlan) -> String {
+        let host = FIRST_ADDRESS + SECOND_ADDRESS + place(server);
+        format!("{}.{host}", self.prefix)
+    }
+
     /// The address of a server in the network of its organization: 64 further for each.
     ///
     /// # Panics
@@ -140,6 +152,10 @@ impl ComposePlan {
             let letter = letter(server).to_ascii_uppercase();
             set(&format!("ORG_{letter}_QUIC_PORT"), &server.quic_port);
             set(&format!("ORG_{letter}_HTTPS_PORT"), &server.https_port);
+            if let Some(second) = &server.second {
+                set(&format!("ORG_{letter}2_QUIC_PORT"), &second.quic_port);
+                set(&format!("ORG_{letter}2_HTTPS_PORT"), &second.https_port);
+            }
         }
         text
     }
@@ -171,6 +187,7 @@ async fn official_or(official: &str, stand_in: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::NodePlan;
     use crate::network::ports::PortClaim;
 
     #[test]
@@ -185,7 +202,9 @@ mod tests {
             prometheus_port: 29_090,
             has_keys: false,
         };
-        let plan = Plan::new(3, &PortClaim::any().unwrap()).unwrap();
+        let claim = PortClaim::any().unwrap();
+        let mut plan = Plan::new(3, &claim).unwrap();
+        plan.servers[0].second = Some(NodePlan::new(claim.of_server(4)));
         let folder = Folder::at(std::path::Path::new("net")).unwrap();
         let variables = compose.variables(&folder, &plan);
         let file = include_str!("../../../docker-compose.yml");
@@ -206,5 +225,8 @@ mod tests {
                 assert!(file.contains(&format!("\"{inside}\"")), "{inside}");
             }
         }
+        let second = compose.second_address(&plan.servers[0]);
+        let inside = second.replace("10.213.5", "${ENTENTE_PREFIX:-10.213.77}");
+        assert!(file.contains(&format!("\"{inside}\"")), "{inside}");
     }
 }

@@ -105,12 +105,11 @@ impl Log {
 /// # Errors
 /// When it cannot be written.
 pub fn write_host_table(folder: &Folder, plan: &Plan) -> Result<()> {
-    write_table(&folder.host_table(), plan, |server| {
-        (server.https_port, server.quic_port)
-    })
+    write_table(&folder.host_table(), plan, ServerPlan::doors)
 }
 
-/// Writes the host table of one server. `ports_of` says at which HTTPS and QUIC port it reaches another.
+/// Writes the host table of one server. `doors_of` says at which HTTPS and QUIC ports it reaches the nodes of
+/// another.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -118,9 +117,9 @@ pub fn write_server_hosts(
     folder: &Folder,
     plan: &Plan,
     server: &ServerPlan,
-    ports_of: impl Fn(&ServerPlan) -> (u16, u16),
+    doors_of: impl Fn(&ServerPlan) -> Vec<(u16, u16)>,
 ) -> Result<()> {
-    write_table(&folder.server_hosts(&server.domain()), plan, ports_of)
+    write_table(&folder.server_hosts(&server.domain()), plan, doors_of)
 }
 
 /// A line of a host table.
@@ -132,19 +131,24 @@ pub fn host_line(name: &str, address: &str, https_port: u16, quic_port: u16) -> 
 fn write_table(
     path: &Path,
     plan: &Plan,
-    ports_of: impl Fn(&ServerPlan) -> (u16, u16),
+    doors_of: impl Fn(&ServerPlan) -> Vec<(u16, u16)>,
 ) -> Result<()> {
+    let table = host_table(plan, doors_of);
+    fs::write(path, table).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A host table. `doors_of` says at which HTTPS and QUIC ports the nodes of a server are reached, in the order
+/// to try.
+#[must_use]
+pub fn host_table(plan: &Plan, doors_of: impl Fn(&ServerPlan) -> Vec<(u16, u16)>) -> String {
     let mut table = String::from("# name ip https_port quic_port\n");
     for server in &plan.servers {
-        let (https, quic) = ports_of(server);
-        table.push_str(&host_line(
-            &server.domain,
-            &ADDRESS.to_string(),
-            https,
-            quic,
-        ));
+        for (https, quic) in doors_of(server) {
+            let address = ADDRESS.to_string();
+            table.push_str(&host_line(&server.domain, &address, https, quic));
+        }
     }
-    fs::write(path, table).with_context(|| format!("cannot write {}", path.display()))
+    table
 }
 
 /// Writes one server's configuration. `log_filter` is a filter as in `RUST_LOG`.

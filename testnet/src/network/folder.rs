@@ -81,6 +81,12 @@ impl Folder {
         self.server(domain).join("data")
     }
 
+    /// The keys of a server's second node.
+    #[must_use]
+    pub fn second_data(&self, domain: &Domain) -> PathBuf {
+        self.server(domain).join("second")
+    }
+
     /// One server's database.
     #[must_use]
     pub fn server_database(&self, domain: &Domain) -> PathBuf {

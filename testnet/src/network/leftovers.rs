@@ -27,12 +27,12 @@ pub async fn stop_servers(folder: &Folder, plan: &mut Plan) -> Result<usize> {
     let mut stopped = 0;
     for server in &mut plan.servers {
         let config = folder.server_config(&server.domain());
-        let Some(pid) = server.pid.take() else {
-            continue;
-        };
-        if command_line(pid).is_some_and(|line| line.contains(&config.display().to_string())) {
-            stop(pid).await?;
-            stopped += 1;
+        let second = server.second.as_mut().and_then(|node| node.pid.take());
+        for pid in [server.pid.take(), second].into_iter().flatten() {
+            if command_line(pid).is_some_and(|line| line.contains(&config.display().to_string())) {
+                stop(pid).await?;
+                stopped += 1;
+            }
         }
     }
     plan.save(folder)?;

@@ -23,5 +23,5 @@ pub mod supervisor;
 
 pub use binaries::{Binaries, BuildChoice};
 pub use folder::Folder;
-pub use plan::{Plan, ServerPlan};
+pub use plan::{NodePlan, Plan, ServerPlan};
 pub use supervisor::Network;

@@ -51,6 +51,23 @@ pub struct ServerPlan {
     /// The Postgres database in which it keeps what it holds; a file of its own if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database_url: Option<String>,
+    /// Its second node; most have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<NodePlan>,
+}
+
+/// The second node of a server, which has the same keys and database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodePlan {
+    /// UDP port of clients and peers.
+    pub quic_port: u16,
+    /// TCP port of the DID documents.
+    pub https_port: u16,
+    /// TCP port of health and readiness.
+    pub admin_port: u16,
+    /// The process that was started last, if any.
+    pub pid: Option<u32>,
 }
 
 impl Plan {
@@ -75,6 +92,7 @@ impl Plan {
                     admin_port,
                     pid: None,
                     database_url: None,
+                    second: None,
                 }
             })
             .collect();
@@ -173,6 +191,34 @@ impl ServerPlan {
             .expect("plans hold only names made by Plan::new")
     }
 
+    /// The HTTPS and the QUIC port of each of its nodes.
+    #[must_use]
+    pub fn doors(&self) -> Vec<(u16, u16)> {
+        let second = self.second.iter();
+        let second = second.map(|node| (node.https_port, node.quic_port));
+        let first = (self.https_port, self.quic_port);
+        std::iter::once(first).chain(second).collect()
+    }
+
+    /// Where health and readiness are asked.
+    #[must_use]
+    pub fn admin(&self) -> SocketAddr {
+        SocketAddr::from((ADDRESS, self.admin_port))
+    }
+}
+
+impl NodePlan {
+    /// A node with these ports: QUIC, HTTPS, admin.
+    #[must_use]
+    pub fn new([quic_port, https_port, admin_port]: [u16; 3]) -> Self {
+        Self {
+            quic_port,
+            https_port,
+            admin_port,
+            pid: None,
+        }
+    }
+
     /// Where health and readiness are asked.
     #[must_use]
     pub fn admin(&self) -> SocketAddr {
@@ -192,6 +238,7 @@ mod tests {
         let claim = PortClaim::any().unwrap();
         let mut plan = Plan::new(3, &claim).unwrap();
         plan.people.push("alice@org-a.test".to_owned());
+        plan.servers[1].second = Some(NodePlan::new(claim.of_server(3)));
         plan.save(&folder).unwrap();
         let again = Plan::load(&folder).unwrap();
         assert_eq!(again, plan);

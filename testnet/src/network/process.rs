@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -32,18 +33,19 @@ pub struct ServerProcess {
     domain: Domain,
     child: Child,
     log: PathBuf,
-    admin: std::net::SocketAddr,
+    admin: SocketAddr,
 }
 
 impl ServerProcess {
-    /// Starts a server, with variables beside those of this process; it is not ready yet.
+    /// Starts a server, with variables beside those of this process; it is not ready yet. `admin` is where
+    /// it will say so.
     ///
     /// # Errors
     /// When the program cannot be started.
     pub fn start(
         program: &Path,
         folder: &Folder,
-        server: &ServerPlan,
+        (server, admin): (&ServerPlan, SocketAddr),
         variables: &[(&str, String)],
     ) -> Result<Self> {
         let domain = server.domain();
@@ -68,7 +70,7 @@ impl ServerProcess {
             domain,
             child,
             log,
-            admin: server.admin(),
+            admin,
         })
     }
 

@@ -1,12 +1,13 @@
 //! Containers as the ground of a scene.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
 use super::clock;
 use super::script::Act;
-use crate::compose::network::{Metrics, database_service, service};
+use crate::compose::network::{Metrics, Nodes, database_service, services};
 use crate::compose::{ComposeNetwork, StoreChoice};
 use crate::docker::{Docker, docker};
 use crate::images::{self, HOMESERVER_IMAGE};
@@ -41,13 +42,22 @@ pub async fn lacks_clock() -> Result<Option<String>> {
 }
 
 impl ContainedGround {
-    /// Makes a network and starts it.
+    /// Makes a network and starts it; the servers of the domains `two` have two nodes.
     ///
     /// # Errors
     /// When it does not come up; what was started is removed again.
-    pub async fn raise(folder: Folder, docker: Docker, store: StoreChoice) -> Result<Self> {
+    pub async fn raise(
+        folder: Folder,
+        docker: Docker,
+        store: StoreChoice,
+        two: &BTreeSet<&str>,
+    ) -> Result<Self> {
+        let nodes = match two.is_empty() {
+            true => Nodes::One,
+            false => Nodes::Two,
+        };
         let mut ground = Self {
-            network: ComposeNetwork::create(docker, folder, store).await?,
+            network: ComposeNetwork::create(docker, folder, store, nodes).await?,
             afterwards: Afterwards::Remove,
         };
         ground.network.up(Metrics::Without).await?;
@@ -67,26 +77,36 @@ impl ContainedGround {
     pub async fn strike(&mut self, act: &Act, server: usize) -> Result<()> {
         let network = &self.network;
         let containers = network.containers();
-        let homeserver = service(&network.plan().servers[server]);
+        let nodes = services(&network.plan().servers[server]);
         match act {
-            Act::Stop { .. } => containers.stop(&homeserver).await,
-            Act::Kill { .. } => containers.kill(&homeserver).await,
-            Act::Start { .. } => containers.start(&homeserver).await,
+            Act::Stop { .. } => containers.stop(&nodes).await,
+            Act::Kill { .. } => containers.kill(&nodes).await,
+            Act::Start { .. } => containers.start(&nodes).await,
             Act::Restart { .. } => {
-                containers.stop(&homeserver).await?;
-                containers.start(&homeserver).await
+                containers.stop(&nodes).await?;
+                containers.start(&nodes).await
             }
             Act::Cut { .. } => network.cut_off(server).await,
             Act::Heal { .. } => network.reconnect(server).await,
             Act::RestartDatabase { .. } => {
-                let database = database_service(&network.plan().servers[server]);
+                let database = [database_service(&network.plan().servers[server])];
                 containers.stop(&database).await?;
                 containers.start(&database).await?;
-                containers.wait_ready(&[homeserver]).await
+                containers.wait_ready(&nodes).await
             }
-            Act::Clock { seconds, .. } => self.set_clock(&homeserver, *seconds).await,
-            Act::KillNode { .. }
-            | Act::Gather { .. }
+            Act::KillNode { node, .. } => {
+                let place = node.checked_sub(1);
+                let killed = place.and_then(|place| nodes.get(place));
+                let killed = killed.with_context(|| format!("there is no node {node}"))?;
+                containers.kill(std::slice::from_ref(killed)).await
+            }
+            Act::Clock { seconds, .. } => {
+                for node in &nodes {
+                    self.set_clock(node, *seconds).await?;
+                }
+                Ok(())
+            }
+            Act::Gather { .. }
             | Act::Talk { .. }
             | Act::Settle {}
             | Act::Apart { .. }

@@ -7,6 +7,7 @@ use super::local::LocalGround;
 use super::script::{Act, Script};
 use crate::args::On;
 use crate::compose::StoreChoice;
+use crate::compose::network::OF_TWO_NODES;
 use crate::docker::Docker;
 use crate::network::{Binaries, Folder, Plan};
 
@@ -60,7 +61,16 @@ impl Choice {
                     "with SQLite the database is a part of the server's process; use --store postgres"
                         .to_owned(),
                 ),
-                Act::KillNode { server, .. } => Some(format!("{server} has no second node")),
+                Act::KillNode { .. } if store == StoreChoice::Sqlite => Some(
+                    "with SQLite a server is one process and has no second node; use --store postgres"
+                        .to_owned(),
+                ),
+                Act::KillNode { server, .. } => match self {
+                    Self::Compose(_) if server != OF_TWO_NODES => Some(format!(
+                        "in containers {server} has no second node, only {OF_TWO_NODES} has"
+                    )),
+                    Self::Compose(_) | Self::Local(_) => None,
+                },
                 Act::Clock { .. } => match self {
                     Self::Local(binaries) => super::local::lacks_clock(binaries).await,
                     Self::Compose(_) => super::contained::lacks_clock().await?,
@@ -74,18 +84,24 @@ impl Choice {
         Ok(None)
     }
 
-    /// Makes a network in a folder and starts it.
+    /// Makes a network in a folder and starts it, with the nodes that a scene takes.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn raise(&self, folder: Folder, store: StoreChoice) -> Result<Ground> {
+    pub async fn raise(
+        &self,
+        folder: Folder,
+        store: StoreChoice,
+        script: &Script,
+    ) -> Result<Ground> {
+        let two = &script.of_two_nodes();
         Ok(match self {
             Self::Local(binaries) => {
-                let ground = LocalGround::raise(folder, binaries.clone(), store).await?;
+                let ground = LocalGround::raise(folder, binaries.clone(), store, two).await?;
                 Ground::Local(Box::new(ground))
             }
             Self::Compose(docker) => {
-                let ground = ContainedGround::raise(folder, *docker, store).await?;
+                let ground = ContainedGround::raise(folder, *docker, store, two).await?;
                 Ground::Compose(Box::new(ground))
             }
         })

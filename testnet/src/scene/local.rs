@@ -1,5 +1,6 @@
 //! Processes on this machine as the ground of a scene. Servers reach each other through [`Crossing`]s.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::network::{Binaries, Folder, Network};
 #[derive(Debug)]
 pub struct LocalGround {
     network: Network,
-    /// The way from a server to another.
+    /// The ways from a server to the nodes of another.
     ways: Vec<Way>,
     /// Each server's Postgres; none with SQLite. They end after the servers, which are dropped first.
     databases: Vec<Arc<Postgres>>,
@@ -50,11 +51,16 @@ pub async fn lacks_clock(binaries: &Binaries) -> Option<String> {
 }
 
 impl LocalGround {
-    /// Makes a network and starts it.
+    /// Makes a network and starts it; the servers of the domains `two` have two nodes.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn raise(folder: Folder, binaries: Binaries, store: StoreChoice) -> Result<Self> {
+    pub async fn raise(
+        folder: Folder,
+        binaries: Binaries,
+        store: StoreChoice,
+        two: &BTreeSet<&str>,
+    ) -> Result<Self> {
         let mut network = Network::create(folder, binaries, SERVERS).await?;
         let databases = match store {
             StoreChoice::Sqlite => Vec::new(),
@@ -62,11 +68,19 @@ impl LocalGround {
         };
         network.use_databases(databases.iter().map(|(_, url)| url.clone()).collect())?;
         let databases = databases.into_iter().map(|(cluster, _)| cluster).collect();
+        for of in 0..SERVERS {
+            if two.contains(network.plan().servers[of].domain.as_str()) {
+                network.add_node(of)?;
+            }
+        }
         let mut ways = Vec::new();
         for from in 0..SERVERS {
             for (to, server) in network.plan().servers.iter().enumerate() {
-                if from != to {
-                    let crossing = Crossing::open(server.quic_port, server.https_port).await?;
+                if from == to {
+                    continue;
+                }
+                for (https_port, quic_port) in server.doors() {
+                    let crossing = Crossing::open(quic_port, https_port).await?;
                     ways.push(Way { from, to, crossing });
                 }
             }
@@ -120,8 +134,8 @@ impl LocalGround {
                 .await?;
                 self.network.wait_ready(server).await
             }
-            Act::KillNode { .. }
-            | Act::Gather { .. }
+            Act::KillNode { node, .. } => self.network.kill_node(server, *node).await,
+            Act::Gather { .. }
             | Act::Talk { .. }
             | Act::Settle {}
             | Act::Apart { .. }
@@ -165,13 +179,13 @@ impl LocalGround {
         let plan = self.network.plan();
         for (from, server) in plan.servers.iter().enumerate() {
             write_server_hosts(self.network.folder(), plan, server, |other| {
-                let ways = self.ways.iter();
-                let mut ways = ways.filter(|way| way.from == from);
-                let way = ways.find(|way| plan.servers[way.to] == *other);
-                match way {
-                    Some(way) => (way.crossing.https_port, way.crossing.quic_port),
-                    None => (other.https_port, other.quic_port),
+                if other == server {
+                    return other.doors();
                 }
+                let leads = |way: &&Way| way.from == from && plan.servers[way.to] == *other;
+                let ways = self.ways.iter().filter(leads);
+                ways.map(|way| (way.crossing.https_port, way.crossing.quic_port))
+                    .collect()
             })?;
         }
         Ok(())

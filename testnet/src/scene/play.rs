@@ -1,11 +1,11 @@
 //! Plays a scene.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use entente_identity::Handle;
-use entente_sdk::{MessageId, NewRoom, RoomId};
+use entente_sdk::{NewRoom, RoomId};
 use futures::future::try_join_all;
 use rand::RngCore;
 use rand::rngs::OsRng;
@@ -49,7 +49,7 @@ pub async fn play(
     narrator.act(&format!("{}: {}", script.name, script.about));
     let ground = {
         let _busy = narrator.busy("raising a network");
-        choice.raise(folder, store).await?
+        choice.raise(folder, store, script).await?
     };
     let mut play = Play {
         ground,
@@ -58,13 +58,17 @@ pub async fn play(
         room: None,
         said: Vec::new(),
         speakers: JoinSet::new(),
+        slowest: Duration::ZERO,
         deadline: Instant::now() + Duration::from_secs_f64(script.expect.within_seconds) + PATIENCE,
     };
     let began = Instant::now();
     let end = play.acts(script).await;
     let seconds = began.elapsed().as_secs_f64();
     let report = match end {
-        Ok(tally) => Report::judged(bill, script.expect, &tally, seconds),
+        Ok(tally) => Report {
+            slowest_seconds: play.slowest.as_secs_f64(),
+            ..Report::judged(bill, script.expect, &tally, seconds)
+        },
         Err(error) => Report {
             sent: play.said.len(),
             ..Report::broken(bill, &error, seconds)
@@ -81,7 +85,9 @@ struct Play {
     people: Vec<Member>,
     room: Option<RoomId>,
     said: Vec<Said>,
-    speakers: JoinSet<Result<()>>,
+    speakers: JoinSet<Result<Duration>>,
+    /// The longest that a message took until it was in the log.
+    slowest: Duration,
     deadline: Instant,
 }
 
@@ -112,7 +118,8 @@ impl Play {
                     self.speakers.spawn(talk);
                     return Ok(());
                 }
-                talk.await
+                self.slowest = self.slowest.max(talk.await?);
+                Ok(())
             }
             Act::Settle {} => self.settle().await.map(drop),
             Act::Pause { seconds } => {
@@ -181,13 +188,14 @@ impl Play {
         Ok(())
     }
 
-    /// Notes what people are to say; the returned future says it, to its end.
+    /// Notes what people are to say; the returned future says it, to its end, and gives how long the slowest
+    /// message took.
     fn talk(
         &mut self,
         messages: usize,
         of: Option<&str>,
         over: Option<Duration>,
-    ) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
+    ) -> Result<impl Future<Output = Result<Duration>> + Send + use<>> {
         let room = self.room.context("there is no room yet")?;
         let readers: Vec<usize> = (0..self.people.len()).collect();
         let mut speeches = Vec::new();
@@ -203,13 +211,16 @@ impl Play {
             }));
             speeches.push(speak(person.clone(), room, texts, over));
         }
-        Ok(async move { try_join_all(speeches).await.map(drop) })
+        Ok(async move {
+            let slowest = try_join_all(speeches).await?;
+            Ok(slowest.into_iter().max().unwrap_or_default())
+        })
     }
 
     /// Waits until all who talk have come to their end.
     async fn hear_out(&mut self) -> Result<()> {
         while let Some(end) = self.speakers.join_next().await {
-            end.context("a speaker broke down")??;
+            self.slowest = self.slowest.max(end.context("a speaker broke down")??);
         }
         Ok(())
     }
@@ -240,7 +251,7 @@ impl Play {
 
     fn none_broke_down(&mut self) -> Result<()> {
         while let Some(end) = self.speakers.try_join_next() {
-            end.context("a speaker broke down")??;
+            self.slowest = self.slowest.max(end.context("a speaker broke down")??);
         }
         Ok(())
     }
@@ -278,33 +289,41 @@ impl Play {
     }
 }
 
-/// Says one thing after the other, and waits until all of it is in the room's log.
+/// Says one thing after the other, and waits until all of it is in the room's log. Gives how long that took
+/// for the slowest.
 async fn speak(
     person: Member,
     room: RoomId,
     texts: Vec<String>,
     over: Option<Duration>,
-) -> Result<()> {
+) -> Result<Duration> {
     let began = Instant::now();
     let count = u32::try_from(texts.len()).unwrap_or(u32::MAX);
     let interval = over.map(|over| over / count);
-    let mut under_way: VecDeque<MessageId> = VecDeque::new();
+    let mut under_way: JoinSet<Result<Duration>> = JoinSet::new();
+    let mut slowest = Duration::ZERO;
     let mut next = began;
     for text in &texts {
         if let Some(interval) = interval {
             sleep_until(next).await;
             next += interval;
         } else if under_way.len() >= WINDOW
-            && let Some(id) = under_way.pop_front()
+            && let Some(done) = under_way.join_next().await
         {
-            person.ordered(room, id).await?;
+            slowest = slowest.max(done??);
         }
-        under_way.push_back(person.begin(room, text).await?);
+        let handed_in = Instant::now();
+        let id = person.begin(room, text).await?;
+        let person = person.clone();
+        under_way.spawn(async move {
+            person.ordered(room, id).await?;
+            Ok(handed_in.elapsed())
+        });
     }
-    for id in under_way {
-        person.ordered(room, id).await?;
+    while let Some(done) = under_way.join_next().await {
+        slowest = slowest.max(done??);
     }
-    Ok(())
+    Ok(slowest)
 }
 
 fn unique(person: &Member, number: usize) -> String {

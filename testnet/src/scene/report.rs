@@ -24,6 +24,8 @@ pub struct Report {
     pub duplicated: usize,
     /// How long it took, from the first registration on.
     pub seconds: f64,
+    /// How long the slowest message took from being handed in until it was in the room's log.
+    pub slowest_seconds: f64,
     /// Where it was played.
     pub on: &'static str,
     /// In what the servers kept what they held.
@@ -98,6 +100,7 @@ impl Report {
             lost: 0,
             duplicated: 0,
             seconds: 0.0,
+            slowest_seconds: 0.0,
             on: bill.on,
             store: bill.store,
             skipped: None,

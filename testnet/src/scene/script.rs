@@ -113,7 +113,7 @@ pub enum Act {
         /// Of which.
         server: String,
         /// Which node, counted from 1.
-        node: u32,
+        node: usize,
     },
     /// A server starts anew with a clock that is off.
     Clock {
@@ -181,6 +181,16 @@ struct Misfit {
 }
 
 impl Script {
+    /// The servers that have two nodes in it.
+    #[must_use]
+    pub fn of_two_nodes(&self) -> BTreeSet<&str> {
+        let servers = self.acts.iter().filter_map(|act| match act {
+            Act::KillNode { server, .. } => Some(server.as_str()),
+            _ => None,
+        });
+        servers.collect()
+    }
+
     /// Reads a scene from a file.
     ///
     /// # Errors
@@ -382,7 +392,7 @@ impl State {
         ))
     }
 
-    fn kill_node(&mut self, server: &str, node: u32) -> Result<(), String> {
+    fn kill_node(&mut self, server: &str, node: usize) -> Result<(), String> {
         self.must_run(server)?;
         if !(1..=2).contains(&node) {
             return Err(format!("{server} has the nodes 1 and 2"));
