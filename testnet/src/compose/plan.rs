@@ -171,7 +171,7 @@ async fn official_or(official: &str, stand_in: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::ports::PortClaim;
+    use entente_testnet_ports::PortClaim;
 
     #[test]
     fn the_variables_name_what_the_compose_file_asks_for() {

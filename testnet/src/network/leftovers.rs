@@ -110,7 +110,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::at(&temp.path().join("net")).unwrap();
         folder.create().unwrap();
-        let claim = crate::network::ports::PortClaim::any().unwrap();
+        let claim = entente_testnet_ports::PortClaim::any().unwrap();
         let mut plan = Plan::new(1, &claim).unwrap();
         let config = folder.server_config(&plan.servers[0].domain());
         let mut sleep = tokio::process::Command::new("sleep");
