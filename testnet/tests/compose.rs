@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use testnet::docker::Docker;
-use testnet::images::{HOMESERVER_IMAGE, is_there};
+use testnet::images::{homeserver_image, is_there};
 use testnet::lacking::not_run;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -124,8 +124,9 @@ async fn can_run() -> bool {
         not_run("containers", &format!("{error:#}"));
         return false;
     }
-    if !is_there(HOMESERVER_IMAGE).await {
-        not_run("containers", &format!("no image {HOMESERVER_IMAGE}"));
+    let image = homeserver_image();
+    if !is_there(&image).await {
+        not_run("containers", &format!("no image {image}"));
         return false;
     }
     true
