@@ -134,6 +134,7 @@ async fn campaign(options: &Run) -> Result<ExitCode> {
         let chance = Chance {
             seed,
             round: if options.random.is_some() { round } else { 0 },
+            tried: 0,
         };
         let verdict = judge(&arena, attack, chance, (&mut honest, quiet)).await?;
         tell(narrator, &verdict);
@@ -204,6 +205,18 @@ async fn open(options: &Run, seed: u64) -> Result<Arena> {
 struct Chance {
     seed: u64,
     round: u64,
+    /// How often the attack was tried before.
+    tried: u64,
+}
+
+impl Chance {
+    /// One seed for each time an attack is run: the first one is that of tests.
+    fn of(self, rounds: u32) -> u64 {
+        self.seed
+            .wrapping_add(self.round << 32)
+            .wrapping_add(self.tried << 24)
+            .wrapping_add(rounds.into())
+    }
 }
 
 /// Runs an attack and judges it. What a server does wrong counts at once; where messages got slower it is
@@ -217,6 +230,10 @@ async fn judge(
     let mut before = quiet;
     let mut tries = 0;
     loop {
+        let chance = Chance {
+            tried: tries.into(),
+            ..chance
+        };
         tries += 1;
         let mut verdict = watch(arena, attack, chance, (honest, before)).await?;
         verdict.tries = tries;
@@ -260,12 +277,8 @@ async fn watch(
     let mut faults = Vec::new();
     let mut rounds: u32 = 0;
     while faults.is_empty() && (rounds == 0 || begun.elapsed() < WATCH) {
-        // One seed for each time it is run: the first round of the first attack is that of tests.
-        let seed = chance
-            .seed
-            .wrapping_add(chance.round << 32)
-            .wrapping_add(rounds.into());
-        if let Err(error) = (attack.run)(arena, Dice::of(seed, attack.name)).await {
+        let dice = Dice::of(chance.of(rounds), attack.name);
+        if let Err(error) = (attack.run)(arena, dice).await {
             faults.push(format!("{error:#}"));
         }
         rounds += 1;
