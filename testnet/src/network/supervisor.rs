@@ -14,8 +14,8 @@ use super::files::{host_table, write_host_table, write_server_config, write_serv
 use super::folder::{Folder, private_folder};
 use super::leftovers::stop_servers;
 use super::plan::{ADDRESS, NodePlan, Plan, ServerPlan};
-use super::ports::PortClaim;
 use super::process::ServerProcess;
+use entente_testnet_ports::PortClaim;
 
 /// Most nodes of a server.
 const NODES: usize = 2;
