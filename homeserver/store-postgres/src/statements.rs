@@ -35,6 +35,9 @@ statements! {
     SET_UP = "SELECT set_config(known.name, wanted.value, false)
         FROM UNNEST($1::text[], $2::text[]) AS wanted(name, value)
         JOIN pg_catalog.pg_settings AS known ON known.name = wanted.name";
+    /// The session keeps what it was opened with, when the configuration is read again.
+    KEEP_DURABILITY = "SELECT set_config(name, setting, false) FROM pg_catalog.pg_settings
+        WHERE name = 'synchronous_commit'";
     /// Whether a commit is on disk when it returns; what an engine does not have is null.
     DURABILITY = "SELECT current_setting('fsync', true), current_setting('synchronous_commit', true)";
 

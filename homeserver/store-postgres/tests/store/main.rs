@@ -1,5 +1,6 @@
 //! Tests of the store on a Postgres of their own; one program, so that they can share it.
 
+mod callers;
 mod conformance;
 mod crash;
 mod databases;
