@@ -144,6 +144,7 @@ behaviours! {
     transactions {
         an_empty_store_answers_with_nothing,
         reads_within_a_transaction_see_what_it_wrote,
+        what_is_read_together_is_what_is_read_one_by_one,
         a_dropped_transaction_leaves_nothing,
         a_view_stays_as_it_was,
         nobody_sees_a_transaction_before_its_commit,

@@ -88,6 +88,9 @@ async fn run(
     let nobody = |fault| (fault, Vec::new());
     let tx = store.begin().await.map_err(nobody)?;
     let mut work = Work::new(here, tx, now);
+    write::submit::prepare(&mut work, &commands)
+        .await
+        .map_err(nobody)?;
     let mut answers = Vec::with_capacity(commands.len());
     for command in commands {
         answers.push(dispatch(&mut work, command).await.map_err(nobody)?);

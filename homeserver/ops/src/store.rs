@@ -15,6 +15,8 @@ use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, Seq};
 use entente_protocol::equivocation::ShownHead;
 
+use crate::wanted::{Found, Wanted};
+
 /// Why a store did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreFault {
@@ -252,6 +254,10 @@ pub trait Read: Send {
 
     /// How many items of a peer are parked.
     async fn parked_count(&mut self, peer: &ServerDid) -> Result<u64, StoreFault>;
+
+    /// Rooms, members and messages that are wanted together: the same as if each were asked for by
+    /// itself, but for how long it takes.
+    async fn together(&mut self, wanted: &Wanted) -> Result<Found, StoreFault>;
 }
 
 /// A transaction: reads see its own writes; dropped without commit it never was.

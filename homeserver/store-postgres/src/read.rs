@@ -1,5 +1,7 @@
 //! What each read answers.
 
+mod together;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
@@ -8,7 +10,7 @@ use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
     MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
-use entente_homeserver_ops::{LAST_ATTESTED_WITHIN, Page, Read, StoreFault};
+use entente_homeserver_ops::{Found, LAST_ATTESTED_WITHIN, Page, Read, StoreFault, Wanted};
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, Seq};
@@ -511,5 +513,9 @@ impl<T: Send> Read for View<T> {
 
     async fn parked_count(&mut self, peer: &ServerDid) -> Result<u64, StoreFault> {
         count(&mut self.session, sql::PARKED_COUNT, &[&peer.to_string()]).await
+    }
+
+    async fn together(&mut self, wanted: &Wanted) -> Result<Found, StoreFault> {
+        together::read(&mut self.session, wanted).await
     }
 }

@@ -103,6 +103,23 @@ statements! {
     QUEUE_ENDS = "SELECT device.account, device.device, device.last_queued
         FROM UNNEST($1::bytea[], $2::bytea[]) AS wanted(account, device)
         JOIN device ON device.account = wanted.account AND device.device = wanted.device";
+    ROOMS = "SELECT room.room, room.hub, room.term, room.seq, room.hash, room.epoch,
+            room.delivered, room.pending, room.followers
+        FROM UNNEST($1::bytea[]) AS wanted(room) JOIN room ON room.room = wanted.room";
+    FROZEN = "SELECT equivocation.room FROM UNNEST($1::bytea[]) AS wanted(room)
+        JOIN equivocation ON equivocation.room = wanted.room";
+    TIMES = r#"SELECT member.room, member.account, member.device, member.leaf, member.home,
+            member.joined, member."left"
+        FROM UNNEST($1::bytea[], $2::bytea[], $3::bytea[]) AS wanted(room, account, device)
+        JOIN member ON member.room = wanted.room AND member.account = wanted.account
+            AND member.device = wanted.device"#;
+    PLACES = "SELECT room_log.header
+        FROM UNNEST($1::bytea[], $2::text[], $3::bytea[]) AS wanted(room, origin, message_id)
+        JOIN room_log ON room_log.message_id = wanted.message_id AND room_log.room = wanted.room
+            AND room_log.origin = wanted.origin";
+    WAITING = "SELECT pending.account, pending.device, pending.submission, pending.stored
+        FROM UNNEST($1::bytea[], $2::bytea[]) AS wanted(room, message_id)
+        JOIN pending ON pending.room = wanted.room AND pending.message_id = wanted.message_id";
     PIN = "SELECT pin, since FROM pin WHERE server = $1";
     EQUIVOCATION = "SELECT room, time, proof FROM equivocation WHERE room = $1";
     /// Pointers and items; what the pointers lead to is asked for after them. One statement would have

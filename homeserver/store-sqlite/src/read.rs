@@ -9,7 +9,9 @@ use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
     MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
 };
-use entente_homeserver_ops::{LAST_ATTESTED_WITHIN, Page, Read, StoreFault};
+use entente_homeserver_ops::{
+    Found, LAST_ATTESTED_WITHIN, Page, Read, StoreFault, Wanted, one_by_one,
+};
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis, decode_exact};
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, EntryHeader, Seq};
@@ -472,5 +474,9 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
     async fn parked_count(&mut self, peer: &ServerDid) -> Result<u64, StoreFault> {
         let sql = "SELECT count(*) FROM parked WHERE peer = ?1";
         count(&self.connection, sql, params![peer.to_string()])
+    }
+
+    async fn together(&mut self, wanted: &Wanted) -> Result<Found, StoreFault> {
+        one_by_one(self, wanted).await
     }
 }

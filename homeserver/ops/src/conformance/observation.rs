@@ -14,6 +14,7 @@ use entente_protocol::equivocation::ShownHead;
 
 use super::sample::{account, device, local, message, node, reference, room, server};
 use crate::store::{Page, Read, StoreFault};
+use crate::wanted::{Found, Wanted};
 
 /// How many accounts, devices of each, rooms and servers there are.
 pub(super) const FEW: u8 = 3;
@@ -67,6 +68,7 @@ pub struct Observation {
     invitations: Vec<Vec<(ServerDid, u32)>>,
     parked: Vec<Vec<ParkedRow>>,
     parked_counts: Vec<u64>,
+    together: Vec<Found>,
 }
 
 macro_rules! same {
@@ -114,6 +116,7 @@ impl Observation {
             invitations,
             parked,
             parked_counts,
+            together,
         );
         assert!(
             self == other,
@@ -146,7 +149,25 @@ async fn try_observe(read: &mut dyn Read) -> Result<Observation, StoreFault> {
     outboxes(read, &mut seen).await?;
     queues(read, &mut seen).await?;
     nodes(read, &mut seen).await?;
+    seen.together = vec![read.together(&everything_together()).await?];
     Ok(seen)
+}
+
+/// Everything of the sample that can be read together.
+pub(super) fn everything_together() -> Wanted {
+    let mut wanted = Wanted::default();
+    for n in 0..FEW {
+        wanted.rooms.insert(room(n));
+        for a in 0..FEW {
+            let devices = (0..FEW).map(|d| (room(n), account(a), device(d)));
+            wanted.members.extend(devices);
+            let messages = (0..MANY).map(|m| (room(n), server(a), message(m)));
+            wanted.messages.extend(messages);
+        }
+        let waiting = (0..MANY).map(|m| (room(n), message(m)));
+        wanted.pending.extend(waiting);
+    }
+    wanted
 }
 
 async fn accounts(read: &mut dyn Read, seen: &mut Observation) -> Result<(), StoreFault> {

@@ -21,6 +21,7 @@ use imbl::OrdMap;
 use super::View;
 use super::rows::Rows;
 use crate::store::{LAST_ATTESTED_WITHIN, Page, Read, StoreFault};
+use crate::wanted::{Found, Wanted, one_by_one};
 
 #[async_trait]
 impl<T: Send> Read for View<T> {
@@ -340,6 +341,10 @@ impl<T: Send> Read for View<T> {
     async fn parked_count(&mut self, peer: &ServerDid) -> Result<u64, StoreFault> {
         let parked = self.rows.parked.values();
         Ok(u64::from(count(parked.filter(|row| row.peer == *peer))))
+    }
+
+    async fn together(&mut self, wanted: &Wanted) -> Result<Found, StoreFault> {
+        one_by_one(self, wanted).await
     }
 }
 

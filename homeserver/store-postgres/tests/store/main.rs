@@ -6,4 +6,5 @@ mod crash;
 mod databases;
 mod migrations;
 mod nodes;
+mod round_trips;
 mod server;
