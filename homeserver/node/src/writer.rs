@@ -271,6 +271,7 @@ fn weight_kib(command: &Command) -> u32 {
         | Command::Enter { .. }
         | Command::Beat(_)
         | Command::Bury { .. }
+        | Command::Retain { .. }
         | Command::DropPin(_) => 0,
     };
     u32::try_from(bytes / 1024 + 1).map_or(QUEUE_KIB, |kib| kib.min(QUEUE_KIB))

@@ -163,6 +163,7 @@ async fn dispatch(
         Command::Pin(pin) => write::pin::put(work, *pin).await,
         Command::DropPin(server) => write::pin::drop(work, server).await,
         Command::Freeze { proof, shown } => write::freeze::run(work, *proof, shown).await,
+        Command::Retain { room, keep_ms } => write::retain::run(work, room, keep_ms).await,
         Command::Repair {
             room,
             from,

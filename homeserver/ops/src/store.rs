@@ -8,7 +8,8 @@ use entente_groups::{Epoch, KeyPackageRef, MessageId, RoomId, Suite};
 use entente_homeserver_core::Change;
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
-    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RetentionRow,
+    RoomRow,
 };
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
@@ -135,6 +136,16 @@ pub trait Read: Send {
         until: Seq,
         page: Page,
     ) -> Result<Vec<Entry>, StoreFault>;
+
+    /// How far back a room's log goes, once it was looked at.
+    async fn retention(&mut self, room: &RoomId) -> Result<Option<RetentionRow>, StoreFault>;
+
+    /// At most so many rooms after one in ascending order, or from the first one on.
+    async fn rooms_after(
+        &mut self,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<RoomId>, StoreFault>;
 
     /// Where a message stands in a room's log.
     async fn ordered(

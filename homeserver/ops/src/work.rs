@@ -351,6 +351,8 @@ impl<'a> Work<'a> {
             | Change::DropOwed { .. }
             | Change::Enqueue(_)
             | Change::Park(_)
+            | Change::DropEntries { .. }
+            | Change::PutRetention(_)
             | Change::DropParked { .. } => {}
         }
         self.buffer.push(change);

@@ -79,6 +79,8 @@ statements! {
                 FROM room_log WHERE room = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4
             ) AS first
         ) AS page WHERE bytes_before < $5 ORDER BY seq";
+    RETENTION = "SELECT room, kept_from, marks FROM retention WHERE room = $1";
+    ROOMS_AFTER = "SELECT room FROM room WHERE room > $1 ORDER BY room LIMIT $2";
     ORDERED = "SELECT header FROM room_log WHERE message_id = $1 AND room = $2 AND origin = $3";
     ORIGINS = "SELECT DISTINCT origin FROM room_log WHERE room = $1 AND seq > $2 AND seq <= $3";
     LAST_ATTESTED = "SELECT header, attestation FROM room_log,
@@ -218,6 +220,12 @@ statements! {
         FROM UNNEST($1::bytea[], $2::bigint[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[],
             $7::bytea[]) AS new(room, seq, origin, message_id, header, body, attestation)
         ON CONFLICT DO NOTHING";
+    DROP_ENTRIES = "DELETE FROM room_log USING UNNEST($1::bytea[], $2::bigint[]) AS gone(room, up_to)
+        WHERE room_log.room = gone.room AND room_log.seq <= gone.up_to";
+    PUT_RETENTION = "INSERT INTO retention (room, kept_from, marks)
+        SELECT room, kept_from, marks FROM UNNEST($1::bytea[], $2::bigint[], $3::bytea[])
+            AS new(room, kept_from, marks)
+        ON CONFLICT (room) DO UPDATE SET kept_from = excluded.kept_from, marks = excluded.marks";
     ATTEST = "UPDATE room_log SET attestation = new.attestation
         FROM UNNEST($1::bytea[], $2::bigint[], $3::bytea[]) AS new(room, seq, attestation)
         WHERE room_log.room = new.room AND room_log.seq = new.seq";

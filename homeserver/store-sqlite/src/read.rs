@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use entente_groups::{Epoch, KeyPackageRef, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
-    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RetentionRow,
+    RoomRow,
 };
 use entente_homeserver_ops::{
     Found, LAST_ATTESTED_WITHIN, Page, Read, StoreFault, Wanted, one_by_one,
@@ -25,8 +26,8 @@ use crate::fault::{damaged, fault, unreadable};
 use crate::rows::{
     Columns, account_row, bound, claim_row, device_key, device_row, entry_row, epoch_row,
     equivocation_row, key_package_row, link_row, log_end, member_row, message_key, node_row,
-    parked_row, peer_row, pending_row, pin_row, queued_row, room_row, shown_head, signed,
-    suite_number,
+    parked_row, peer_row, pending_row, pin_row, queued_row, retention_row, room_row, shown_head,
+    signed, suite_number,
 };
 
 const KEY_PACKAGE: &str = "SELECT reference, account, device, key_package, suite, last_resort, expires, claimed, claimed_by FROM key_package";
@@ -222,6 +223,22 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
             read,
             Size::tls_serialized_len,
         )
+    }
+
+    async fn retention(&mut self, room: &RoomId) -> Result<Option<RetentionRow>, StoreFault> {
+        let sql = "SELECT room, kept_from, marks FROM retention WHERE room = ?1";
+        one(&self.connection, sql, params![room.0], retention_row)
+    }
+
+    async fn rooms_after(
+        &mut self,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<RoomId>, StoreFault> {
+        let sql = "SELECT room FROM room WHERE room > ?1 ORDER BY room LIMIT ?2";
+        let after: &[u8] = after.map_or(&[], |room| &room.0);
+        let params = params![after, bound(limit as u64)];
+        all(&self.connection, sql, params, |columns| columns.room(0))
     }
 
     async fn ordered(

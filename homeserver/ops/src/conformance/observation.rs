@@ -5,7 +5,7 @@ use std::fmt;
 use entente_groups::{Epoch, RoomId, Suite};
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
-    MemberRow, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    MemberRow, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RetentionRow, RoomRow,
 };
 use entente_identity::{ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
@@ -68,6 +68,8 @@ pub struct Observation {
     invitations: Vec<Vec<(ServerDid, u32)>>,
     parked: Vec<Vec<ParkedRow>>,
     parked_counts: Vec<u64>,
+    retention: Vec<Option<RetentionRow>>,
+    room_pages: Vec<Vec<RoomId>>,
     together: Vec<Found>,
 }
 
@@ -116,6 +118,8 @@ impl Observation {
             invitations,
             parked,
             parked_counts,
+            retention,
+            room_pages,
             together,
         );
         assert!(
@@ -234,6 +238,10 @@ async fn rooms(read: &mut dyn Read, seen: &mut Observation) -> Result<(), StoreF
 async fn logs(read: &mut dyn Read, seen: &mut Observation) -> Result<(), StoreFault> {
     for n in 0..FEW {
         let id = room(n);
+        seen.retention.push(read.retention(&id).await?);
+        for (after, limit) in [(None, 2), (Some(&id), usize::MAX), (Some(&id), 0)] {
+            seen.room_pages.push(read.rooms_after(after, limit).await?);
+        }
         seen.attested.push(read.last_attested(&id).await?);
         for page in PAGES {
             for (after, until) in [(0, u64::MAX), (0, 5), (3, 8), (4, 4), (6, 2)] {
