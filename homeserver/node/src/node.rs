@@ -57,7 +57,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     entered.map_err(|fault| anyhow!("the database does not take this node: {}", fault.detail))?;
     let serving = (Arc::clone(&server), bound.endpoint.clone());
     tokio::spawn(accept(serving, config.limits));
-    workers::start(&server, config.node.poll()).await?;
+    workers::start(&server, config.node.poll(), config.store.keep()).await?;
     let reporting = tokio::spawn(report(bound.writer.condition, ready.clone()));
     tracing::info!(server = %bound.server.me(), version = env!("CARGO_PKG_VERSION"), "ready");
     let stopped = tokio::select! {
