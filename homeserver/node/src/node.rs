@@ -51,7 +51,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let handle: Handle<SocketAddr> = Handle::new();
     tokio::spawn(reload(config.tls, bound.https.tls()));
     let mut https = tokio::spawn(bound.https.serve(handle.clone()));
-    let admin = tokio::spawn(admin::serve(bound.admin, readiness));
+    let measures = Arc::clone(&bound.writer.measures);
+    let admin = tokio::spawn(admin::serve(bound.admin, readiness, measures));
     let server = Arc::clone(&bound.server);
     let entered = server.nodes.enter(&server.writer).await;
     entered.map_err(|fault| anyhow!("the database does not take this node: {}", fault.detail))?;

@@ -7,8 +7,6 @@
 //! long as its work and five seconds, and autovacuum looks every second instead of every minute. Each day
 //! is a line: rows and dead rows as Postgres counts them, and sizes in KiB with indexes.
 
-use std::time::Duration;
-
 use entente_federation::hub::{Draft, before_first, order};
 use entente_groups::{Epoch, LeafIndex, MessageId, RoomId};
 use entente_homeserver_core::retain::MAX_DROPPED;
@@ -67,7 +65,8 @@ fn main() {
                 };
                 block_on(hub.sweep(&begun, &heads[0].clone()));
             }
-            std::thread::sleep(Duration::from_secs(5));
+            let waited = cluster.ask(&database, "SELECT pg_sleep(5)");
+            waited.expect("autovacuum has had its time");
             println!("day {day}: {}", sizes(&cluster, &database));
         }
     }
