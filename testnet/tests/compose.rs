@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use testnet::docker::Docker;
-use testnet::images::{HOMESERVER_IMAGE, is_there};
+use testnet::images::{homeserver_image, is_there};
+use testnet::lacking::not_run;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -120,11 +121,12 @@ async fn json(dir: &Path, args: &[&str]) -> Value {
 /// Whether there is what the tests with containers take; says so where there is not.
 async fn can_run() -> bool {
     if let Err(error) = Docker::find().await {
-        eprintln!("SKIPPED, nothing was run in containers: {error:#}");
+        not_run("containers", &format!("{error:#}"));
         return false;
     }
-    if !is_there(HOMESERVER_IMAGE).await {
-        eprintln!("SKIPPED, nothing was run in containers: no image {HOMESERVER_IMAGE}");
+    let image = homeserver_image();
+    if !is_there(&image).await {
+        not_run("containers", &format!("no image {image}"));
         return false;
     }
     true

@@ -71,3 +71,28 @@ async fn a_scene_that_does_not_come_out_fails() {
     assert_eq!((code, lines.len()), (Some(1), 0));
     assert!(story.contains("wrong.toml:4: `sent` is 3"), "{story}");
 }
+
+#[tokio::test]
+async fn who_is_not_separated_is_not_apart_and_the_figures_stay_true() {
+    let temp = tempfile::tempdir().unwrap();
+    let together = temp.path().join("together.toml");
+    let text = "about = \"Nothing was said after the cut\"\n\
+                people = { \"org-a.test\" = 1, \"org-b.test\" = 1 }\n\
+                acts = [{ gather = { how = \"add\" } }, { talk = { messages = 3 } }, { settle = {} },\n\
+                { cut = { server = \"org-b.test\" } }, { apart = { server = \"org-b.test\" } },\n\
+                { heal = { server = \"org-b.test\" } }, { settle = {} }]\n\
+                expect = { sent = 6, within_seconds = 60 }\n";
+    std::fs::write(&together, text).unwrap();
+    let (code, lines, story) = play(&[together.to_str().unwrap()]).await;
+    assert_eq!((code, lines.len()), (Some(1), 1), "{story}");
+    let failure = lines[0]["failure"].as_str().unwrap();
+    assert!(failure.contains("nothing separates"), "{failure}");
+    for (figure, value) in [
+        ("sent", 6),
+        ("delivered", 6),
+        ("lost", 0),
+        ("duplicated", 0),
+    ] {
+        assert_eq!(lines[0][figure], value, "{}", lines[0]);
+    }
+}

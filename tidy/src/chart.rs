@@ -48,6 +48,7 @@ const HOMESERVER_CORE: &str = "entente-homeserver-core";
 const HOMESERVER_OPS: &str = "entente-homeserver-ops";
 const STORE_SQLITE: &str = "entente-store-sqlite";
 const STORE_POSTGRES: &str = "entente-homeserver-store-postgres";
+const TESTNET_PORTS: &str = "entente-testnet-ports";
 const TESTNET_POSTGRES: &str = "entente-testnet-postgres";
 const TRANSPORT: &str = "entente-transport";
 const DISCOVERY: &str = "entente-discovery";
@@ -183,6 +184,12 @@ pub const ROOMS: &[Room] = &[
         ],
     },
     Room {
+        package: TESTNET_PORTS,
+        folder: "testnet/ports",
+        family: Family::Tool,
+        may_use: &[],
+    },
+    Room {
         package: TESTNET_POSTGRES,
         folder: "testnet/postgres",
         family: Family::Tool,
@@ -204,6 +211,7 @@ pub const ROOMS: &[Room] = &[
             SDK,
             TRANSPORT,
             DISCOVERY,
+            TESTNET_PORTS,
             TESTNET_POSTGRES,
         ],
     },

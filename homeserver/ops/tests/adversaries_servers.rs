@@ -503,6 +503,25 @@ fn f4_no_ticket_but_a_true_one_tells_that_a_room_exists() {
 }
 
 #[test]
+fn f4_a_follower_does_not_tell_a_stranger_that_it_has_the_room() {
+    let mut cast = cast();
+    let stranger = cast.world.register("trudy@org-b.example");
+    let (inviter, seat) = (&cast.alice.0, &cast.alice.1);
+    let invite = ticket(&cast.world, (inviter, seat), stranger.account);
+    let follower = &cast.bob.0.home;
+    for access in [RoomAccess::Member, RoomAccess::Ticket(Box::new(invite))] {
+        let [known, unknown] = [cast.room, RoomId([0xaa; 32])].map(|room| {
+            let shown = cast
+                .world
+                .group_info(follower, &stranger, room, access.clone());
+            shown.map(|_| ()).expect_err("it is not the hub")
+        });
+        assert_eq!(known, unknown);
+        assert_eq!(known.code, FaultCode::NoSuchRoom);
+    }
+}
+
+#[test]
 fn f4_who_was_truly_invited_is_told_why_its_ticket_does_not_count() {
     let mut cast = cast();
     let carol = cast.world.register("carol@org-c.example");
@@ -570,21 +589,19 @@ fn f3_of_10_000_invitations_of_one_server_a_bounded_number_waits_and_keeps_no_ot
         device: alice,
         up_to: waiting.last().expect("many").number,
     };
-    stream.hand_after(world, vec![acknowledge], &[invite(30_000)]);
+    let one_too_many = stream.batch(world, &[invite(30_000)]);
+    let fits = stream.batch(world, &[invite(30_001)]);
+    world.run_all(&server("org-a"), vec![one_too_many, acknowledge, fits]);
     let left = queued(world, "org-a", alice).len();
     assert_eq!(left, all.len() - waiting.len() + 1);
 }
 
-#[test]
-fn f3_welcomes_by_a_key_package_that_serves_again_are_bounded_as_invitations_are() {
-    let mut cast = cast();
-    let mut carol = cast.world.register("carol@org-c.example");
-    cast.world.publish(&mut carol, 1);
-    let good = welcome_for(&mut cast, &carol);
-    let store = &cast.world.servers[&carol.home].store;
+/// Makes a KeyPackage of somebody one of last resort.
+fn serves_again(world: &World, person: &Person, reference: &KeyPackageRef) {
+    let store = &world.servers[&person.home].store;
     block_on(async {
         let mut tx = store.begin().await.expect("a transaction");
-        let package = tx.key_package(&good.reference).await.expect("an answer");
+        let package = tx.key_package(reference).await.expect("an answer");
         let again = KeyPackageRow {
             usage: KeyPackageUse::LastResort,
             ..package.expect("a KeyPackage")
@@ -593,6 +610,27 @@ fn f3_welcomes_by_a_key_package_that_serves_again_are_bounded_as_invitations_are
         tx.apply(vec![change]).await.expect("applied");
         tx.commit().await.expect("committed");
     });
+}
+
+#[test]
+fn c11_a_welcome_in_the_name_of_another_hub_is_dropped_whatever_the_key_package() {
+    let mut cast = cast();
+    let mut carol = cast.world.register("carol@org-c.example");
+    cast.world.publish(&mut carol, 1);
+    let good = welcome_for(&mut cast, &carol);
+    serves_again(&cast.world, &carol, &good.reference);
+    let mut stranger = Stream::open(&mut cast.world, "org-b", "org-c");
+    stranger.hand(&mut cast.world, &Item::Welcome(good));
+    assert_eq!(queue(&cast.world, &carol), []);
+}
+
+#[test]
+fn f3_welcomes_by_a_key_package_that_serves_again_are_bounded_as_invitations_are() {
+    let mut cast = cast();
+    let mut carol = cast.world.register("carol@org-c.example");
+    cast.world.publish(&mut carol, 1);
+    let good = welcome_for(&mut cast, &carol);
+    serves_again(&cast.world, &carol, &good.reference);
     let world = &mut cast.world;
     let mut stream = Stream::open(world, "org-a", "org-c");
     let most = MAX_WAITING_INVITES_OF_SERVER as usize;

@@ -17,14 +17,18 @@ use crate::attack::{Attack, Needs, all, named};
 use crate::dice::Dice;
 use crate::health::{GROWTH_LIMIT_KIB, Memory};
 use crate::honest::{Honest, Latency};
+use crate::judge::{Notice, notice, step_back};
 
-/// How long honest messages are timed before an attack, and at least during it.
-const WATCH: Duration = Duration::from_secs(3);
-/// How often an attack is begun in that time: what it floods with is its own affair, and so many logins as a
-/// faster repetition would take are not what it is about.
-const ROUNDS: u32 = 40;
-/// By how much the attacking threads step back behind servers and honest people.
-const NICE: i32 = 10;
+/// How long honest messages are timed before the first attack.
+const QUIET: Duration = Duration::from_mins(1);
+/// How long they are timed at least during an attack, and anew before it is repeated.
+const WATCH: Duration = Duration::from_secs(10);
+/// Time from one beginning of an attack to the next: what it floods with is its own affair, and so many logins
+/// as a faster repetition would take are not what it is about.
+const PACE: Duration = Duration::from_millis(75);
+/// How often it is looked whether an attack makes honest messages slower: each time but the last may have been
+/// something else on the machine.
+const TRIES: u32 = 3;
 
 /// What a campaign came to.
 #[derive(Debug, Serialize)]
@@ -35,6 +39,10 @@ pub struct Report {
     pub passed: bool,
     /// Attacks that were left out.
     pub left_out: Vec<&'static str>,
+    /// What honest people noticed before the first attack.
+    pub quiet: Latency,
+    /// What they noticed from the first attack to the last.
+    pub honest: Latency,
     /// Each attack.
     pub attacks: Vec<Verdict>,
 }
@@ -48,13 +56,15 @@ pub struct Verdict {
     pub passed: bool,
     /// What they did wrong.
     pub faults: Vec<String>,
-    /// How often it was run.
+    /// How often it was looked whether honest messages got slower.
+    pub tries: u32,
+    /// How often it was run the last time.
     pub rounds: u64,
-    /// How long it was run, in seconds.
+    /// How long it was run the last time, in seconds.
     pub seconds: f64,
-    /// What honest people noticed before.
+    /// What honest people noticed in the quiet time before.
     pub before: Latency,
-    /// What honest people noticed meanwhile.
+    /// What they noticed the last time.
     pub during: Latency,
     /// The servers' memory.
     pub servers: Vec<ServerMemory>,
@@ -112,22 +122,34 @@ async fn campaign(options: &Run) -> Result<ExitCode> {
     let mut honest = Honest::begin([ann?, ben?], seed)?;
     honest.ready().await?;
     // Servers and honest people run already: only what attacks steps back.
-    rustix::process::nice(NICE).context("cannot step back")?;
+    step_back()?;
+    narrator.line(&format!("a quiet time of {} s", QUIET.as_secs()));
+    let begun = Instant::now();
+    sleep(QUIET).await;
+    let quiet = honest.since(begun).await?;
+    tell_latency(narrator, "honest", &quiet);
     let mut attacks = Vec::new();
+    let begun = Instant::now();
     for (round, attack) in (0..).zip(chosen) {
         let chance = Chance {
             seed,
             round: if options.random.is_some() { round } else { 0 },
+            tried: 0,
         };
-        let verdict = judge(&arena, attack, chance, &mut honest).await?;
+        let verdict = judge(&arena, attack, chance, (&mut honest, quiet)).await?;
         tell(narrator, &verdict);
         attacks.push(verdict);
     }
+    let meanwhile = honest.since(begun).await?;
+    tell_latency(narrator, "honest, in all", &meanwhile);
     let ended = honest.end();
+    let withstood = attacks.iter().all(|verdict| verdict.passed);
     let report = Report {
         seed,
-        passed: ended.is_ok() && attacks.iter().all(|verdict| verdict.passed),
+        passed: ended.is_ok() && withstood && meanwhile.lost == 0,
         left_out,
+        quiet,
+        honest: meanwhile,
         attacks,
     };
     Narrator::Json.result(&report, "");
@@ -160,6 +182,9 @@ fn chosen(options: &Run, seed: u64) -> Result<(Vec<Attack>, Vec<&'static str>)> 
         bail!("name attacks, or use --all or --random");
     }
     let (run, left_out): (Vec<Attack>, Vec<Attack>) = wanted.into_iter().partition(fits);
+    if run.is_empty() {
+        bail!("all of these attacks need a hostile organization, which this network does not know");
+    }
     Ok((run, left_out.iter().map(|attack| attack.name).collect()))
 }
 
@@ -180,43 +205,89 @@ async fn open(options: &Run, seed: u64) -> Result<Arena> {
 struct Chance {
     seed: u64,
     round: u64,
+    /// How often the attack was tried before.
+    tried: u64,
 }
 
+impl Chance {
+    /// One seed for each time an attack is run: the first one is that of tests.
+    fn of(self, rounds: u32) -> u64 {
+        self.seed
+            .wrapping_add(self.round << 32)
+            .wrapping_add(self.tried << 24)
+            .wrapping_add(rounds.into())
+    }
+}
+
+/// Runs an attack and judges it. What a server does wrong counts at once; where messages got slower it is
+/// run again, each time beside a new quiet time.
 async fn judge(
     arena: &Arena,
     attack: Attack,
     chance: Chance,
-    honest: &mut Honest,
+    (honest, quiet): (&mut Honest, Latency),
 ) -> Result<Verdict> {
-    let begun = Instant::now();
-    sleep(WATCH).await;
-    let before = honest.since(begun).await?;
+    let mut before = quiet;
+    let mut tries = 0;
+    loop {
+        let chance = Chance {
+            tried: tries.into(),
+            ..chance
+        };
+        tries += 1;
+        let mut verdict = watch(arena, attack, chance, (honest, before)).await?;
+        verdict.tries = tries;
+        let noticed = notice(&verdict.before, &verdict.during);
+        let again = matches!(noticed, Notice::Slower | Notice::CannotTell(_)) && tries < TRIES;
+        if verdict.faults.is_empty() && again {
+            let begun = Instant::now();
+            sleep(WATCH).await;
+            before = honest.since(begun).await?;
+            continue;
+        }
+        verdict.faults.extend(complaint(noticed));
+        verdict.passed = verdict.faults.is_empty();
+        return Ok(verdict);
+    }
+}
+
+fn complaint(noticed: Notice) -> Option<String> {
+    match noticed {
+        Notice::Fine => None,
+        Notice::Slower => Some(format!(
+            "honest messages got slower, {TRIES} times out of {TRIES}"
+        )),
+        Notice::CannotTell(why) => Some(format!("cannot tell: {why}")),
+        Notice::Lost => Some("honest messages did not arrive".to_owned()),
+    }
+}
+
+/// Runs an attack for a while.
+async fn watch(
+    arena: &Arena,
+    attack: Attack,
+    chance: Chance,
+    (honest, before): (&mut Honest, Latency),
+) -> Result<Verdict> {
     for index in 0..REAL {
         Memory::reset_peak(arena.pid(index).await?);
     }
     let memory_before = arena.memory().await?;
     let begun = Instant::now();
     let mut faults = Vec::new();
-    let mut rounds = 0;
+    let mut rounds: u32 = 0;
     while faults.is_empty() && (rounds == 0 || begun.elapsed() < WATCH) {
-        // One seed for each time it is run: the first round of the first attack is that of tests.
-        let seed = chance
-            .seed
-            .wrapping_add(chance.round << 32)
-            .wrapping_add(rounds);
-        if let Err(error) = (attack.run)(arena, Dice::of(seed, attack.name)).await {
+        let dice = Dice::of(chance.of(rounds), attack.name);
+        if let Err(error) = (attack.run)(arena, dice).await {
             faults.push(format!("{error:#}"));
         }
         rounds += 1;
-        sleep_until(begun + WATCH * u32::try_from(rounds).unwrap_or(ROUNDS) / ROUNDS).await;
+        sleep_until(begun + PACE * rounds).await;
     }
     let seconds = begun.elapsed().as_secs_f64();
     let during = honest.since(begun).await?;
     if let Err(error) = arena.check_servers().await {
         faults.push(format!("{error:#}"));
-    }
-    if during.is_worse_than(&before) {
-        faults.push(format!("honest people notice: {during:?} after {before:?}"));
     }
     let servers = servers(arena, memory_before).await?;
     for server in servers.iter().filter(|s| s.grown_kib >= GROWTH_LIMIT_KIB) {
@@ -227,9 +298,10 @@ async fn judge(
     }
     Ok(Verdict {
         attack: attack.name,
-        passed: faults.is_empty(),
+        passed: false,
         faults,
-        rounds,
+        tries: 0,
+        rounds: rounds.into(),
         seconds,
         before,
         during,
@@ -259,9 +331,10 @@ fn tell(narrator: Narrator, verdict: &Verdict) {
     narrator.act(&format!("{} {mark}", verdict.attack));
     let (before, during) = (&verdict.before, &verdict.during);
     narrator.line(&format!(
-        "{} rounds in {:.1} s; honest p50 {:.1} → {:.1} ms, p99 {:.1} → {:.1} ms ({} messages)",
+        "{} rounds in {:.1} s, try {}; honest p50 {:.1} → {:.1} ms, p99 {:.1} → {:.1} ms ({} messages)",
         verdict.rounds,
         verdict.seconds,
+        verdict.tries,
         before.p50_ms,
         during.p50_ms,
         before.p99_ms,
@@ -277,4 +350,11 @@ fn tell(narrator: Narrator, verdict: &Verdict) {
     for fault in &verdict.faults {
         narrator.line(&format!("fault: {fault}"));
     }
+}
+
+fn tell_latency(narrator: Narrator, whose: &str, latency: &Latency) {
+    narrator.line(&format!(
+        "{whose}: {} messages, {} lost, p50 {:.1} ms, p99 {:.1} ms",
+        latency.messages, latency.lost, latency.p50_ms, latency.p99_ms
+    ));
 }

@@ -29,6 +29,7 @@ pub mod expect;
 pub mod gathering;
 pub mod health;
 pub mod honest;
+pub mod judge;
 pub mod patience;
 pub mod peer;
 pub mod person;

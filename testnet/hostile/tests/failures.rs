@@ -17,6 +17,7 @@ use entente_protocol::fault::FaultCode;
 use entente_protocol::flow::{DeviceItem, InviteItem, SubmitOutcome};
 use entente_protocol::relay::Item;
 use stage::{SEED, attacks};
+use testnet::lacking::not_run;
 use testnet::network::ready::{Readiness, readiness};
 use testnet::network::{Binaries, BuildChoice};
 
@@ -199,7 +200,10 @@ async fn log_of(device: &Device, seat: &Seat) -> HashSet<MessageId> {
 #[tokio::test]
 async fn d7_a_full_disk_refuses_loses_nothing_and_recovers_without_a_restart() {
     if let Some(reason) = SmallDisk::impossible() {
-        println!("skipped: a process cannot have a disk of its own here: {reason}");
+        not_run(
+            "disk",
+            &format!("a process cannot have one of its own here: {reason}"),
+        );
         return;
     }
     let binaries = Binaries::find(BuildChoice::Build).await.unwrap();

@@ -52,7 +52,7 @@ fn name(index: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::ports::PortClaim;
+    use entente_testnet_ports::PortClaim;
 
     #[test]
     fn people_are_spread_over_the_servers() {

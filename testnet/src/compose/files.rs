@@ -178,7 +178,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::network::ports::PortClaim;
+    use entente_testnet_ports::PortClaim;
 
     fn compose(store: StoreChoice) -> ComposePlan {
         ComposePlan {

@@ -16,8 +16,8 @@ use super::owner::Owner;
 use super::plan::{ComposePlan, StoreChoice, letter};
 use crate::docker::{Docker, docker, done, text};
 use crate::network::binaries::source_root;
-use crate::network::ports::PortClaim;
 use crate::network::{Folder, Plan, ServerPlan};
+use entente_testnet_ports::PortClaim;
 
 /// The compose file knows three organizations.
 pub const ORGANIZATIONS: usize = 3;

@@ -10,11 +10,10 @@ use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 
 use super::owner::Owner;
-use crate::images::{HOMESERVER_IMAGE, POSTGRES_IMAGE, PROMETHEUS_IMAGE, is_there};
+use crate::images::{POSTGRES_IMAGE, PROMETHEUS_IMAGE, homeserver_image, is_there};
 use crate::network::{Folder, Plan, ServerPlan};
 
 /// The image of a homeserver, in place of the one that `testnet images` makes.
-const HOMESERVER_VARIABLE: &str = "ENTENTE_HOMESERVER_IMAGE";
 /// The image of Postgres, in place of the official one.
 const POSTGRES_VARIABLE: &str = "ENTENTE_POSTGRES_IMAGE";
 /// The image of Prometheus, in place of the official one.
@@ -76,8 +75,7 @@ impl ComposePlan {
     /// When the homeserver's image is missing.
     pub async fn new(prefix: String, store: StoreChoice, prometheus_port: u16) -> Result<Self> {
         let named = |variable| env::var(variable).ok().filter(|name| !name.is_empty());
-        let homeserver_image =
-            named(HOMESERVER_VARIABLE).unwrap_or_else(|| HOMESERVER_IMAGE.to_owned());
+        let homeserver_image = homeserver_image();
         if !is_there(&homeserver_image).await {
             bail!("the image {homeserver_image} is not there; make it with `testnet images`");
         }
@@ -171,7 +169,7 @@ async fn official_or(official: &str, stand_in: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::ports::PortClaim;
+    use entente_testnet_ports::PortClaim;
 
     #[test]
     fn the_variables_name_what_the_compose_file_asks_for() {
@@ -179,7 +177,7 @@ mod tests {
             project: "entente-test".to_owned(),
             prefix: "10.213.5".to_owned(),
             store: StoreChoice::Postgres,
-            homeserver_image: HOMESERVER_IMAGE.to_owned(),
+            homeserver_image: homeserver_image(),
             postgres_image: POSTGRES_IMAGE.to_owned(),
             prometheus_image: PROMETHEUS_IMAGE.to_owned(),
             prometheus_port: 29_090,

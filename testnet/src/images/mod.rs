@@ -21,8 +21,10 @@ use crate::docker::{Docker, docker, done, text};
 use crate::narrator::Narrator;
 use packages::StandIn;
 
-/// The homeserver's image.
+/// The homeserver's image, unless [`HOMESERVER_VARIABLE`] names another.
 pub const HOMESERVER_IMAGE: &str = "entente-homeserver:local";
+/// The environment variable that names the homeserver's image: the one to make, and the one to use.
+pub const HOMESERVER_VARIABLE: &str = "ENTENTE_HOMESERVER_IMAGE";
 /// The stand-in for the official image of Postgres.
 pub const POSTGRES_IMAGE: &str = "entente-postgres:local";
 /// The stand-in for the official image of Prometheus.
@@ -42,7 +44,7 @@ pub enum Form {
 /// An image as scripts see it.
 #[derive(Debug, Serialize)]
 struct Made {
-    image: &'static str,
+    image: String,
     /// Whether it was made now, or was there already.
     made: bool,
     bytes: u64,
@@ -69,10 +71,11 @@ pub async fn run(options: &Options, what: &Images) -> Result<ExitCode> {
     };
     let mut images = Vec::new();
     let began = Instant::now();
-    let before = id_of(HOMESERVER_IMAGE).await;
+    let image = homeserver_image();
+    let before = id_of(&image).await;
     homeserver::make(options.build_choice(), form, narrator).await?;
-    forget(before, HOMESERVER_IMAGE).await;
-    images.push(Made::now(HOMESERVER_IMAGE, began).await?);
+    forget(before, &image).await;
+    images.push(Made::now(&image, began).await?);
     let mut stand_ins = vec![StandIn::Postgres];
     if what.prometheus {
         stand_ins.push(StandIn::Prometheus);
@@ -97,6 +100,14 @@ pub async fn run(options: &Options, what: &Images) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The name of the homeserver's image.
+#[must_use]
+pub fn homeserver_image() -> String {
+    let named = std::env::var(HOMESERVER_VARIABLE);
+    let named = named.ok().filter(|name| !name.is_empty());
+    named.unwrap_or_else(|| HOMESERVER_IMAGE.to_owned())
+}
+
 /// Whether an image is on this machine.
 pub async fn is_there(image: &str) -> bool {
     done(docker().args(["image", "inspect", image]))
@@ -111,13 +122,23 @@ async fn id_of(image: &str) -> Option<String> {
     Some(id.trim().to_owned())
 }
 
-/// Removes the image whose name another one has now. One that is in use stays, without a name.
+/// Removes the image whose name another one has now, if it has no other. One that is in use stays, without a
+/// name.
 async fn forget(before: Option<String>, image: &str) {
     if let Some(before) = before
         && id_of(image).await.is_some_and(|now| now != before)
+        && is_nameless(&before).await
     {
         let _in_use: Result<()> = done(docker().args(["image", "rm", &before])).await;
     }
+}
+
+async fn is_nameless(id: &str) -> bool {
+    let mut inspect = docker();
+    inspect.args(["image", "inspect", "--format", "{{len .RepoTags}}", id]);
+    text(&mut inspect)
+        .await
+        .is_ok_and(|count| count.trim() == "0")
 }
 
 /// Where an image of the homeserver's holds the library that shows it another time, if it does.
@@ -132,12 +153,12 @@ pub async fn fake_clock_of(image: &str) -> Result<Option<String>> {
 }
 
 impl Made {
-    async fn now(image: &'static str, began: Instant) -> Result<Self> {
+    async fn now(image: &str, began: Instant) -> Result<Self> {
         let mut inspect = docker();
         inspect.args(["image", "inspect", "--format", "{{.Size}}", image]);
         let size = text(&mut inspect).await?;
         Ok(Self {
-            image,
+            image: image.to_owned(),
             made: true,
             bytes: size.trim().parse().context("Docker names no size")?,
             seconds: began.elapsed().as_secs_f64(),
@@ -149,7 +170,7 @@ impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = if self.made { "made" } else { "was there" };
         let megabytes = self.bytes as f64 / 1e6;
-        let (image, seconds) = (self.image, self.seconds);
+        let (image, seconds) = (&self.image, self.seconds);
         write!(f, "✓ {image}  {megabytes:.1} MB, {how}, {seconds:.1} s")
     }
 }
@@ -160,7 +181,7 @@ async fn build(context: &Path, uid: u32, fake_clock: Option<&Path>) -> Result<()
     let mut command = docker();
     command
         .arg("build")
-        .args(["--tag", HOMESERVER_IMAGE])
+        .args(["--tag", &homeserver_image()])
         .args(["--label", &format!("{FAKE_CLOCK_LABEL}={library}")])
         .args(["--build-arg", &format!("UID={uid}")])
         .arg(context);

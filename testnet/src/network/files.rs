@@ -196,7 +196,7 @@ fn server_config(folder: &Folder, server: &ServerPlan, log_filter: &str) -> Serv
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::ports::PortClaim;
+    use entente_testnet_ports::PortClaim;
 
     #[test]
     fn the_files_name_the_planned_ports() {

@@ -7,6 +7,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use entente_testnet_ports::PortClaim;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio::time::{Instant, sleep};
 
@@ -39,9 +40,13 @@ pub async fn stop_servers(folder: &Folder, plan: &mut Plan) -> Result<usize> {
     Ok(stopped)
 }
 
-/// The supervisor of a network, if it lives.
+/// The supervisor of a network, if it lives: whoever has its id now is this program, and the network's ports
+/// are held.
 #[must_use]
 pub fn supervisor(plan: &Plan) -> Option<u32> {
+    if PortClaim::again(plan.first_port).is_ok() {
+        return None;
+    }
     let program = std::env::current_exe().ok()?;
     let name = program.file_name()?.to_str()?.to_owned();
     plan.supervisor
@@ -110,7 +115,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::at(&temp.path().join("net")).unwrap();
         folder.create().unwrap();
-        let claim = crate::network::ports::PortClaim::any().unwrap();
+        let claim = PortClaim::any().unwrap();
         let mut plan = Plan::new(1, &claim).unwrap();
         let config = folder.server_config(&plan.servers[0].domain());
         let mut sleep = tokio::process::Command::new("sleep");

@@ -16,7 +16,6 @@ pub mod files;
 pub mod folder;
 pub mod leftovers;
 pub mod plan;
-pub mod ports;
 pub mod process;
 pub mod ready;
 pub mod supervisor;

@@ -1,20 +1,19 @@
 //! What is remembered of a network: its servers, their ports and the people on them.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
 use entente_identity::{Domain, Handle};
+pub use entente_testnet_ports::ADDRESS;
+use entente_testnet_ports::{MAX_SERVERS, PortClaim};
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
-use super::ports::{MAX_SERVERS, PortClaim};
 use crate::compose::ComposePlan;
 
 /// The form of the plan that this program writes and reads.
 const FORMAT: u32 = 1;
-/// All servers of a test network live on this address.
-pub const ADDRESS: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// A network as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,8 +12,8 @@ use super::files::{write_host_table, write_server_config, write_server_hosts};
 use super::folder::{Folder, private_folder};
 use super::leftovers::stop_servers;
 use super::plan::{Plan, ServerPlan};
-use super::ports::PortClaim;
 use super::process::ServerProcess;
+use entente_testnet_ports::PortClaim;
 
 /// What servers log.
 const LOG_FILTER: &str = "info";

@@ -9,7 +9,7 @@ use super::script::Act;
 use crate::compose::network::{Metrics, database_service, service};
 use crate::compose::{ComposeNetwork, StoreChoice};
 use crate::docker::{Docker, docker};
-use crate::images::{self, HOMESERVER_IMAGE};
+use crate::images;
 use crate::network::Folder;
 use crate::stage::Afterwards;
 
@@ -33,7 +33,7 @@ impl Drop for ContainedGround {
 /// # Errors
 /// When Docker cannot be asked.
 pub async fn lacks_clock() -> Result<Option<String>> {
-    let library = images::fake_clock_of(HOMESERVER_IMAGE).await?;
+    let library = images::fake_clock_of(&images::homeserver_image()).await?;
     let lacks = "the homeserver's image holds no libfaketime, as one that is linked statically never does; \
                  install faketime (on Debian or Ubuntu: apt-get install faketime) and make the image \
                  with `testnet images --quick`";
@@ -107,7 +107,7 @@ impl ContainedGround {
     }
 
     async fn set_clock(&self, homeserver: &str, seconds: i64) -> Result<()> {
-        let library = images::fake_clock_of(HOMESERVER_IMAGE).await?;
+        let library = images::fake_clock_of(&images::homeserver_image()).await?;
         let library = library.context("the homeserver's image holds no libfaketime")?;
         let variables = match seconds {
             0 => Vec::new(),

@@ -1,6 +1,8 @@
 //! Plays a scene.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -27,6 +29,8 @@ const WINDOW: usize = 16;
 const POLL: Duration = Duration::from_millis(200);
 /// How long a copy too many gets to show itself, once everybody has everything.
 const AFTERMATH: Duration = Duration::from_secs(1);
+/// How long a message that is everywhere else gets to reach those who are said to be apart.
+const FLIGHT: Duration = Duration::from_secs(2);
 /// How much longer than expected a scene may take before nothing more is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -57,19 +61,21 @@ pub async fn play(
         people: Vec::new(),
         room: None,
         said: Vec::new(),
+        sent: Arc::default(),
         speakers: JoinSet::new(),
+        meanwhile: false,
         deadline: Instant::now() + Duration::from_secs_f64(script.expect.within_seconds) + PATIENCE,
     };
     let began = Instant::now();
     let end = play.acts(script).await;
     let seconds = began.elapsed().as_secs_f64();
-    let report = match end {
-        Ok(tally) => Report::judged(bill, script.expect, &tally, seconds),
-        Err(error) => Report {
-            sent: play.said.len(),
-            ..Report::broken(bill, &error, seconds)
-        },
+    // What was lost is told also where the scene broke down.
+    let tally = Tally {
+        sent: play.sent.load(Ordering::Relaxed),
+        ..Tally::of(&play.said, &play.heard().await)
     };
+    let broke_down = end.err().map(|error| format!("{error:#}"));
+    let report = Report::judged(bill, script.expect, (&tally, broke_down), seconds);
     play.end(keep && report.has_failed()).await?;
     Ok(report)
 }
@@ -81,20 +87,23 @@ struct Play {
     people: Vec<Member>,
     room: Option<RoomId>,
     said: Vec<Said>,
+    /// Messages of these that are in the room's log.
+    sent: Arc<AtomicUsize>,
     speakers: JoinSet<Result<()>>,
+    /// Whether people were to talk while other things happen, and were not heard out yet.
+    meanwhile: bool,
     deadline: Instant,
 }
 
 impl Play {
-    async fn acts(&mut self, script: &Script) -> Result<Tally> {
+    async fn acts(&mut self, script: &Script) -> Result<()> {
         self.register(script).await?;
         for act in &script.acts {
             self.narrator.line(&act.to_string());
             let done = self.act(act).await;
             done.with_context(|| format!("`{act}` could not be done"))?;
         }
-        let heard = self.settle().await?;
-        Ok(Tally::of(&self.said, &heard))
+        self.settle().await
     }
 
     async fn act(&mut self, act: &Act) -> Result<()> {
@@ -110,11 +119,12 @@ impl Play {
                 let talk = self.talk(*messages, of.as_deref(), over)?;
                 if *meanwhile {
                     self.speakers.spawn(talk);
+                    self.meanwhile = true;
                     return Ok(());
                 }
                 talk.await
             }
-            Act::Settle {} => self.settle().await.map(drop),
+            Act::Settle {} => self.settle().await,
             Act::Pause { seconds } => {
                 sleep(Duration::from_secs_f64(*seconds)).await;
                 self.none_broke_down()
@@ -122,13 +132,15 @@ impl Play {
             Act::Apart { server } => self.apart(server).await,
             Act::Stop { .. }
             | Act::Kill { .. }
-            | Act::Start { .. }
             | Act::Restart { .. }
             | Act::Cut { .. }
-            | Act::Heal { .. }
             | Act::RestartDatabase { .. }
-            | Act::KillNode { .. }
-            | Act::Clock { .. } => {
+            | Act::KillNode { .. } => {
+                self.under_load()?;
+                self.ground.strike(act).await?;
+                self.none_broke_down()
+            }
+            Act::Start { .. } | Act::Heal { .. } | Act::Clock { .. } => {
                 self.ground.strike(act).await?;
                 self.none_broke_down()
             }
@@ -201,7 +213,8 @@ impl Play {
                 text: text.clone(),
                 readers: readers.clone(),
             }));
-            speeches.push(speak(person.clone(), room, texts, over));
+            let sent = Arc::clone(&self.sent);
+            speeches.push(speak((person.clone(), sent), room, texts, over));
         }
         Ok(async move { try_join_all(speeches).await.map(drop) })
     }
@@ -211,30 +224,40 @@ impl Play {
         while let Some(end) = self.speakers.join_next().await {
             end.context("a speaker broke down")??;
         }
+        self.meanwhile = false;
         Ok(())
     }
 
-    /// Whether people of an organization lack something that somebody else has.
+    /// Whether those who were to talk meanwhile still do.
+    fn under_load(&mut self) -> Result<()> {
+        self.none_broke_down()?;
+        ensure!(
+            !self.meanwhile || !self.speakers.is_empty(),
+            "those who were to talk meanwhile have come to their end before"
+        );
+        Ok(())
+    }
+
+    /// Whether people of an organization lack something that others have had for long enough to share it.
     async fn apart(&self, domain: &str) -> Result<()> {
         let room = self.room.context("there is no room yet")?;
-        let mut within = Vec::new();
-        let mut beyond = Vec::new();
-        for person in &self.people {
-            let texts = person.texts(room).await?;
-            let side = match person.handle().domain().as_str() == domain {
-                true => &mut within,
-                false => &mut beyond,
-            };
-            side.push(texts);
+        let (within, beyond): (Vec<&Member>, Vec<&Member>) = self
+            .people
+            .iter()
+            .partition(|person| person.handle().domain().as_str() == domain);
+        let mut elsewhere = HashSet::new();
+        for person in beyond {
+            elsewhere.extend(person.texts(room).await?);
         }
-        let lacks = |texts: &Vec<String>| {
-            let has: HashSet<&String> = texts.iter().collect();
-            beyond.iter().flatten().any(|text| !has.contains(text))
-        };
-        ensure!(
-            within.iter().all(lacks),
-            "people of {domain} have everything that others have, so nothing separates them"
-        );
+        sleep(FLIGHT).await;
+        for person in within {
+            let here: HashSet<String> = person.texts(room).await?.into_iter().collect();
+            let handle = person.handle();
+            ensure!(
+                elsewhere.iter().any(|text| !here.contains(text)),
+                "{handle} has everything that others had before, so nothing separates {domain}"
+            );
+        }
         Ok(())
     }
 
@@ -245,8 +268,8 @@ impl Play {
         Ok(())
     }
 
-    /// Waits until everybody has everything, as far as that comes in time; returns what everybody has.
-    async fn settle(&mut self) -> Result<Vec<Vec<String>>> {
+    /// Waits until everybody has everything, as far as that comes in time.
+    async fn settle(&mut self) -> Result<()> {
         self.hear_out().await?;
         let room = self.room.context("there is no room yet")?;
         for person in &self.people {
@@ -257,11 +280,20 @@ impl Play {
             }
         }
         sleep(AFTERMATH).await;
+        Ok(())
+    }
+
+    /// What everybody has; who cannot be asked has nothing.
+    async fn heard(&self) -> Vec<Vec<String>> {
         let mut heard = Vec::new();
         for person in &self.people {
-            heard.push(person.texts(room).await?);
+            let texts = match self.room {
+                Some(room) => person.texts(room).await,
+                None => Ok(Vec::new()),
+            };
+            heard.push(texts.unwrap_or_default());
         }
-        Ok(heard)
+        heard
     }
 
     async fn end(mut self, keep: bool) -> Result<()> {
@@ -280,7 +312,7 @@ impl Play {
 
 /// Says one thing after the other, and waits until all of it is in the room's log.
 async fn speak(
-    person: Member,
+    (person, sent): (Member, Arc<AtomicUsize>),
     room: RoomId,
     texts: Vec<String>,
     over: Option<Duration>,
@@ -298,11 +330,13 @@ async fn speak(
             && let Some(id) = under_way.pop_front()
         {
             person.ordered(room, id).await?;
+            sent.fetch_add(1, Ordering::Relaxed);
         }
         under_way.push_back(person.begin(room, text).await?);
     }
     for id in under_way {
         person.ordered(room, id).await?;
+        sent.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
 }

@@ -48,10 +48,17 @@ pub struct Playbill {
 }
 
 impl Report {
-    /// Judges a scene that came to its end.
+    /// Judges a scene by what came of it, and by what kept it from its end, if anything did.
     #[must_use]
-    pub fn judged(bill: Playbill, expect: Expect, tally: &Tally, seconds: f64) -> Self {
-        let failure = failure(expect, tally, seconds);
+    pub fn judged(
+        bill: Playbill,
+        expect: Expect,
+        (tally, broke_down): (&Tally, Option<String>),
+        seconds: f64,
+    ) -> Self {
+        let wrong = failure(expect, tally, seconds);
+        let wrong: Vec<String> = broke_down.into_iter().chain(wrong).collect();
+        let failure = (!wrong.is_empty()).then(|| wrong.join("; "));
         Self {
             passed: failure.is_none(),
             sent: tally.sent,
@@ -64,7 +71,7 @@ impl Report {
         }
     }
 
-    /// A scene that broke down.
+    /// A scene that broke down before anybody said anything.
     #[must_use]
     pub fn broken(bill: Playbill, error: &anyhow::Error, seconds: f64) -> Self {
         Self {
@@ -182,7 +189,9 @@ mod tests {
             sent: 3,
             within_seconds: 10.0,
         };
-        let report = Report::judged(bill(), expect, &tally, seconds);
+        let report = Report::judged(bill(), expect, (&tally, None), seconds);
+        let broken = Report::judged(bill(), expect, (&tally, Some("no".to_owned())), seconds);
+        assert!(broken.has_failed() && broken.lost == tally.lost);
         assert_eq!(report.passed, passes, "{report}");
         assert_eq!(report.failure.is_none(), passes);
         assert_eq!(report.has_failed(), !passes);
@@ -208,7 +217,5 @@ mod tests {
         assert_eq!(line["skipped"], "there is no second node");
         let keys = ["name", "sent", "delivered", "lost", "duplicated", "seconds"];
         assert!(keys.iter().all(|key| !line[*key].is_null()), "{line}");
-        let broken = Report::broken(bill(), &anyhow::anyhow!("no"), 1.0);
-        assert!(broken.has_failed());
     }
 }

@@ -2,7 +2,7 @@
 //! devices that speak to the servers by the real transport.
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +16,7 @@ use entente_identity::{
 use entente_protocol::call::{ClientRequest, ClientResponse, Register};
 use entente_protocol::fault::FaultCode;
 use entente_protocol::hello::{LOGIN_EXPORTER_LABEL, LoginProof, prove};
+use entente_testnet_ports::{ADDRESS, PortClaim};
 use entente_transport::{CallError, Connection, Endpoint};
 use rand::RngCore;
 use rand::rngs::OsRng;
@@ -30,6 +31,9 @@ pub struct Network {
     folder: Arc<TempDir>,
     ca: CertifiedIssuer<'static, KeyPair>,
     hosts: String,
+    /// Ports that are this network's while it lives, also when its servers are down.
+    ports: PortClaim,
+    servers: usize,
 }
 
 /// One organization's server.
@@ -71,6 +75,8 @@ impl Network {
             folder: Arc::new(folder),
             ca,
             hosts: String::new(),
+            ports: PortClaim::any().expect("ports"),
+            servers: 0,
         }
     }
 
@@ -79,7 +85,7 @@ impl Network {
         let folder = self.folder.path().join(domain);
         fs::create_dir(&folder).expect("made");
         let (certificate, key) = self.certify(domain, &folder);
-        let (quic, https, admin) = (free_udp(), free_tcp(), free_tcp());
+        let [quic, https, admin] = self.addresses();
         let made = program(&[
             ("init", ""),
             ("--domain", domain),
@@ -128,7 +134,7 @@ impl Network {
             let source = from.join("data").join(file);
             fs::copy(source, data.join(file)).expect("copied");
         }
-        let (quic, https, admin) = (free_udp(), free_tcp(), free_tcp());
+        let [quic, https, admin] = self.addresses();
         let line = format!("{domain} 127.0.0.1 {} {}\n", https.port(), quic.port());
         self.hosts.push_str(&line);
         fs::write(self.folder.path().join("hosts"), &self.hosts).expect("written");
@@ -159,6 +165,13 @@ impl Network {
         let others = self.hosts.lines().filter(|line| !line.starts_with(&domain));
         self.hosts = others.map(|line| format!("{line}\n")).collect();
         self.add(&domain)
+    }
+
+    /// The next server's addresses for QUIC, HTTPS and administration.
+    fn addresses(&mut self) -> [SocketAddr; 3] {
+        let ports = self.ports.of_server(self.servers);
+        self.servers += 1;
+        ports.map(|port| (ADDRESS, port).into())
     }
 
     fn certify(&self, domain: &str, folder: &Path) -> (PathBuf, PathBuf) {
@@ -368,14 +381,4 @@ fn program(arguments: &[(&str, &str)]) -> Command {
 
 fn path(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
-}
-
-fn free_udp() -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("bound");
-    socket.local_addr().expect("an address")
-}
-
-fn free_tcp() -> SocketAddr {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("bound");
-    socket.local_addr().expect("an address")
 }

@@ -203,11 +203,16 @@ impl Stream {
 
     /// Hands a batch over.
     pub fn hand_all(&mut self, world: &mut World, items: &[Item]) {
-        self.hand_after(world, Vec::new(), items);
+        let batch = self.batch(world, items);
+        let answer = world.run(&self.to, batch);
+        let Ok(Answer::Received(RelayReply::Ack { up_to, .. })) = answer else {
+            panic!("not taken: {answer:?}");
+        };
+        assert_eq!(up_to, self.next - 1);
     }
 
-    /// Hands a batch over that is taken in one transaction with what comes before it.
-    pub fn hand_after(&mut self, world: &mut World, mut commands: Vec<Command>, items: &[Item]) {
+    /// The next batch, as a command to its receiver.
+    pub fn batch(&mut self, world: &World, items: &[Item]) -> Command {
         let origin = &world.servers[&self.from];
         let signer = ("fed-test", &origin.here.key, world.now);
         let numbers = (Self::EPOCH, self.next);
@@ -215,14 +220,8 @@ impl Stream {
         let batch = Batch::sign(&self.from, &self.to, numbers, bytes, signer);
         let key = origin.here.key.public();
         let batch = batch.verify(&self.from, &self.to, &key).expect("as signed");
-        commands.push(Command::Receive(batch));
-        let answers = world.run_all(&self.to, commands);
-        let Some(Ok(Answer::Received(RelayReply::Ack { up_to, .. }))) = answers.last() else {
-            panic!("not taken: {answers:?}");
-        };
-        let up_to = *up_to;
         self.next += items.len() as u64;
-        assert_eq!(up_to, self.next - 1);
+        Command::Receive(batch)
     }
 }
 

@@ -100,6 +100,6 @@ async fn two_signed_histories(arena: &Arena, mut dice: Dice) -> Result<()> {
         .iter()
         .map(|entry| entry.header.seq)
         .max();
-    ensure!(end <= Some(place), "the room goes on to {end:?}");
+    ensure!(end == Some(place), "the room ends at {end:?}");
     Ok(())
 }

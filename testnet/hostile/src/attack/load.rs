@@ -1,5 +1,7 @@
 //! Too much of what is right: calls, batches, invitations, and peers that take nothing.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result, bail, ensure};
 use entente_groups::{MessageId, RoomId};
 use entente_identity::{AccountDid, ServerDid, SigningKey};
@@ -12,7 +14,7 @@ use entente_protocol::flow::{DeviceItem, InviteItem};
 use entente_protocol::limits::MAX_WAITING_INVITES_OF_SERVER;
 use entente_protocol::relay::{Item, RelayReply};
 use entente_transport::CallError;
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::{Duration, sleep};
 
 use super::stream::invitations;
@@ -30,7 +32,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         => "rate-limited with a time, after which it is served; others are served all along",
         calls),
     attack!("batches-beyond-the-rate", Peers,
-        "A server relays batches as fast as it can, and far more than the writer takes at once."
+        "A server relays 200 batches of 64 invitations, each as soon as the one before is answered."
         => "acknowledged or told when to come again; others' invitations arrive all along",
         batches),
     attack!("ten-thousand-invites", Peers,
@@ -60,10 +62,12 @@ const BATCH_ITEMS: usize = 64;
 const INVITES: usize = 10_000;
 const INVITERS: usize = 1_000;
 /// Invitations that are owed to a black hole, and the bytes of each.
-const OWED: usize = 300;
+const OWED: usize = 1_600;
 const OWED_BYTES: usize = 30_000;
-/// By how much the sender may grow meanwhile, in KiB: a fraction of the nine megabytes that are owed.
-const BLACK_HOLE_GROWTH_KIB: u64 = 48 * 1024;
+/// Invitations that are handed over at once.
+const HANDED_OVER: usize = 64;
+/// By how much the sender may grow meanwhile, in KiB: half of the 48 megabytes that are owed.
+const BLACK_HOLE_GROWTH_KIB: u64 = 24 * 1024;
 
 fn pull_of_nothing() -> PeerRequest {
     PeerRequest::Pull(Pull {
@@ -249,12 +253,12 @@ async fn black_hole(arena: &Arena, manners: Manners, mut dice: Dice) -> Result<(
     let ids = owed?;
     until("everything that was owed", async || {
         let items = mallory.reception.items_from(&arena.a.did);
-        let came = |id: &MessageId| {
-            items
-                .iter()
-                .any(|item| matches!(item, Item::Invite(invite) if invite.message_id == *id))
-        };
-        Ok(ids.iter().all(came).then_some(()))
+        let invites = items.iter().filter_map(|item| match item {
+            Item::Invite(invite) => Some(invite.message_id),
+            _ => None,
+        });
+        let came: HashSet<MessageId> = invites.collect();
+        Ok(ids.iter().all(|id| came.contains(id)).then_some(()))
     })
     .await
 }
@@ -271,15 +275,19 @@ async fn owe_much(
     let handle = format!("{}@{}", arena.fresh("nobody"), mallory.did.domain());
     let nobody = Person::new(handle.parse()?, dice);
     let ids: Vec<MessageId> = (0..OWED).map(|_| MessageId(dice.bytes())).collect();
-    for id in &ids {
+    let handing_over = ids.iter().map(|id| {
         let request = ClientRequest::Invite(SealedInvite {
             account: nobody.account,
             home: mallory.did.clone(),
             message_id: *id,
             sealed: vec![(nobody.device, vec![7; OWED_BYTES])],
         });
-        invite_patiently(alice, &request).await?;
-    }
+        async move { invite_patiently(alice, &request).await }
+    });
+    stream::iter(handing_over)
+        .buffer_unordered(HANDED_OVER)
+        .try_collect::<Vec<()>>()
+        .await?;
     let marker = MessageId(dice.bytes());
     alice
         .link

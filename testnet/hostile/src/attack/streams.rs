@@ -81,6 +81,7 @@ async fn of_a_stranger(arena: &Arena, _dice: Dice) -> Result<()> {
         "a stranger has {} streams",
         open.len()
     );
+    ensure!(!open.is_empty(), "a stranger has no stream to log in on");
     let halves = open_all(&link, &[1], STREAMS).await?;
     ensure!(halves.is_empty(), "and {} more", halves.len());
     let closed = timeout(PATIENCE, link.quic.closed()).await;
@@ -161,6 +162,7 @@ async fn connections(arena: &Arena, mut dice: Dice) -> Result<()> {
             Ok(Err(_)) | Err(_) => break,
         }
     }
+    ensure!(open.len() > 1, "not even {} connections", open.len());
     let alive = open
         .iter()
         .filter(|link| link.quic.close_reason().is_none())

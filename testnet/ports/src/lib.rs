@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail};
 use rand::Rng;
 use rand::rngs::OsRng;
 
-use super::plan::ADDRESS;
+/// Where all of them listen.
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// Where blocks begin.
 const RANGE_START: u16 = 20_000;
@@ -81,7 +82,7 @@ impl PortClaim {
 
 /// Whether nobody listens on a port, over TCP or UDP.
 fn is_free(port: u16) -> bool {
-    let address = SocketAddr::from((Ipv4Addr::from(ADDRESS.octets()), port));
+    let address = SocketAddr::from((ADDRESS, port));
     TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
 }
 
