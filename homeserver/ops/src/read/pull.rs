@@ -73,6 +73,25 @@ fn came_in(times: &[MemberRow]) -> Option<Seq> {
     Some(began)
 }
 
+/// The hash of the entry at a position, also if it is the last before those that are kept.
+async fn hash_at(
+    read: &mut dyn Read,
+    room: &RoomId,
+    seq: Seq,
+) -> Result<Option<EntryHash>, StoreFault> {
+    let page = Page {
+        items: 1,
+        bytes: usize::MAX,
+    };
+    let (before, next) = (Seq(seq.0 - 1), Seq(seq.0.saturating_add(1)));
+    let found = read.entries(room, before, next, page).await?;
+    let header = found.first().map(|entry| &entry.header);
+    Ok(header.map(|header| match header.seq == seq {
+        true => header.hash(),
+        false => header.prev_hash,
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use entente_identity::{DeviceId, SigningKey};
@@ -109,23 +128,4 @@ mod tests {
             assert_eq!(came_in(&times), expected.map(Seq), "{times:?}");
         }
     }
-}
-
-/// The hash of the entry at a position, also if it is the last before those that are kept.
-async fn hash_at(
-    read: &mut dyn Read,
-    room: &RoomId,
-    seq: Seq,
-) -> Result<Option<EntryHash>, StoreFault> {
-    let page = Page {
-        items: 1,
-        bytes: usize::MAX,
-    };
-    let (before, next) = (Seq(seq.0 - 1), Seq(seq.0.saturating_add(1)));
-    let found = read.entries(room, before, next, page).await?;
-    let header = found.first().map(|entry| &entry.header);
-    Ok(header.map(|header| match header.seq == seq {
-        true => header.hash(),
-        false => header.prev_hash,
-    }))
 }
