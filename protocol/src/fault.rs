@@ -140,7 +140,7 @@ fault_codes! {
     NoKeyPackage = 27, "no-key-package", Caller, true;
     /// This server is not the room's hub.
     NotHub = 29, "not-hub", Caller, false;
-    /// The chunk or tree is not kept any more; ask for a fresh GroupInfo.
+    /// What is asked for is not kept any more; of a group, ask for a fresh GroupInfo.
     Gone = 30, "gone", Caller, true;
     /// The room's hub showed two histories; nothing goes on until an administrator moves the room.
     RoomFrozen = 31, "room-frozen", Peer, false;

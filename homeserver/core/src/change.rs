@@ -8,7 +8,7 @@ use entente_protocol::flow::DeviceItem;
 
 use crate::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, MemberRow,
-    NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RetentionRow, RoomRow,
 };
 
 /// One write. Closed on purpose: a new variant fails to compile in every store until it is handled.
@@ -37,6 +37,15 @@ pub enum Change {
     PutRoom(RoomRow),
     /// Appends to a room's log; the position is free.
     AppendEntry(Entry),
+    /// Deletes a room's entries up to a position; their messages may be ordered again.
+    DropEntries {
+        /// The room.
+        room: RoomId,
+        /// The last position to delete.
+        up_to: Seq,
+    },
+    /// Inserts or replaces how far back a room's log goes.
+    PutRetention(RetentionRow),
     /// Adds the hub's signature to an entry that was a head when a batch was committed.
     Attest {
         /// The room.

@@ -30,6 +30,7 @@ mod order;
 pub mod propose;
 pub mod receive;
 pub mod register;
+pub mod retain;
 pub mod rows;
 pub mod submit;
 

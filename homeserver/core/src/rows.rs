@@ -207,6 +207,17 @@ pub struct LogEnd {
     pub delivered: Seq,
 }
 
+/// How far back a room's log goes, and since when. Key: the room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetentionRow {
+    /// The room.
+    pub room: RoomId,
+    /// The first entry that is kept.
+    pub kept_from: Seq,
+    /// When the log was seen to reach a position here, oldest first.
+    pub marks: Vec<(Seq, UnixMillis)>,
+}
+
 /// What is pinned of another server's chain of keys. Key: the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinRow {

@@ -81,6 +81,7 @@ mod tests {
             password_file: None,
             authority: None,
             migrations: MigrationMode::Refuse,
+            keep_days: 0,
         }
     }
 

@@ -51,13 +51,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let handle: Handle<SocketAddr> = Handle::new();
     tokio::spawn(reload(config.tls, bound.https.tls()));
     let mut https = tokio::spawn(bound.https.serve(handle.clone()));
-    let admin = tokio::spawn(admin::serve(bound.admin, readiness));
+    let measures = Arc::clone(&bound.writer.measures);
+    let admin = tokio::spawn(admin::serve(bound.admin, readiness, measures));
     let server = Arc::clone(&bound.server);
     let entered = server.nodes.enter(&server.writer).await;
     entered.map_err(|fault| anyhow!("the database does not take this node: {}", fault.detail))?;
     let serving = (Arc::clone(&server), bound.endpoint.clone());
     tokio::spawn(accept(serving, config.limits));
-    workers::start(&server, config.node.poll()).await?;
+    workers::start(&server, config.node.poll(), config.store.keep()).await?;
     let reporting = tokio::spawn(report(bound.writer.condition, ready.clone()));
     tracing::info!(server = %bound.server.me(), version = env!("CARGO_PKG_VERSION"), "ready");
     let stopped = tokio::select! {

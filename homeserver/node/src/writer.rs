@@ -4,6 +4,8 @@
 //! takes all of them. It never waits for more. Invariants: an answer is given only after its commit;
 //! what waits is bounded in number and bytes; commands of one caller keep their order.
 
+mod measures;
+
 use std::sync::Arc;
 use std::thread;
 
@@ -11,8 +13,13 @@ use entente_homeserver_core::Effect;
 use entente_homeserver_ops::{Answer, Command, Executed, Here, Store, StoreFault, execute};
 use entente_protocol::fault::{Fault, FaultCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::clock::now;
+
+pub(crate) use measures::{
+    ANSWERS, BATCH_BOUNDS, Count, Histogram, Measures, OUTCOMES, TIME_BOUNDS_US,
+};
 
 /// Most commands of one transaction.
 const MAX_BATCH: usize = 512;
@@ -77,6 +84,8 @@ pub struct WriterThread {
     pub ended: oneshot::Receiver<()>,
     /// How it fares.
     pub condition: watch::Receiver<Condition>,
+    /// What it did.
+    pub(crate) measures: Arc<Measures>,
 }
 
 impl Writer {
@@ -92,17 +101,20 @@ impl Writer {
         let (queue, commands) = mpsc::channel(QUEUE_COMMANDS);
         let (condition, seen) = watch::channel(Condition::Good);
         let (end, ended) = oneshot::channel();
+        let measures = Arc::new(Measures::default());
+        let measured = Arc::clone(&measures);
         thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
                 // Dropped when the thread ends, also by a panic.
                 let _end = end;
-                run(&*store, &here, commands, wake, &condition);
+                run(&*store, &here, commands, wake, (&condition, &measured));
             })?;
         let memory = Arc::new(Semaphore::new(QUEUE_KIB as usize));
         let thread = WriterThread {
             ended,
             condition: seen,
+            measures,
         };
         let relayed = Arc::new(Relayed {
             places: Arc::new(Semaphore::new(RELAYED_COMMANDS)),
@@ -199,7 +211,7 @@ fn run(
     here: &Here,
     mut commands: mpsc::Receiver<Queued>,
     wake: impl Fn(Vec<Effect>),
-    condition: &watch::Sender<Condition>,
+    (condition, measures): (&watch::Sender<Condition>, &Measures),
 ) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while commands.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
@@ -209,11 +221,14 @@ fn run(
             replies.push((queued.reply, queued._share));
             work.push(queued.command);
         }
+        let began = Instant::now();
         let executed = futures::executor::block_on(execute(store, here, work, now()));
+        measures.note(&executed, began.elapsed());
         let Executed {
             answers,
             effects,
             failure,
+            ..
         } = executed;
         note(condition, failure);
         for ((reply, share), answer) in replies.into_iter().zip(answers) {
@@ -271,6 +286,7 @@ fn weight_kib(command: &Command) -> u32 {
         | Command::Enter { .. }
         | Command::Beat(_)
         | Command::Bury { .. }
+        | Command::Retain { .. }
         | Command::DropPin(_) => 0,
     };
     u32::try_from(bytes / 1024 + 1).map_or(QUEUE_KIB, |kib| kib.min(QUEUE_KIB))

@@ -151,6 +151,14 @@ pub enum Command {
         /// What it shows.
         shown: Shown,
     },
+    /// What a room's log has kept for longer than this is deleted, a part at a time. Answer: `Done`, or
+    /// `More`.
+    Retain {
+        /// The room.
+        room: RoomId,
+        /// How long entries are kept, in milliseconds.
+        keep_ms: u64,
+    },
     /// Entries that were pulled from a room's hub. Answer: `Repaired`.
     Repair {
         /// The room.
@@ -176,6 +184,8 @@ pub enum Others {
 pub enum Answer {
     /// Done.
     Done,
+    /// A part is done; the same command does more.
+    More,
     /// How many unclaimed KeyPackages the device has.
     KeyPackages(u32),
     /// Where it stands in the log.

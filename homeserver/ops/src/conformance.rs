@@ -86,6 +86,7 @@ behaviours! {
         memberships_are_a_devices_in_order_of_room,
         a_group_is_patched_by_key,
         epochs_are_kept_until_they_are_dropped,
+        rooms_come_in_pages,
     }
     log {
         entries_come_in_order_between_two_positions,
@@ -98,6 +99,8 @@ behaviours! {
         an_entry_that_is_not_there_is_not_attested,
         the_last_attested_entry_is_sought_near_the_end,
         entries_of_any_size_come_back_whole,
+        entries_are_dropped_up_to_a_position,
+        how_far_back_a_log_goes_is_kept,
     }
     peers {
         a_peer_that_is_put_again_is_replaced,
@@ -144,6 +147,7 @@ behaviours! {
     transactions {
         an_empty_store_answers_with_nothing,
         reads_within_a_transaction_see_what_it_wrote,
+        what_is_read_together_is_what_is_read_one_by_one,
         a_dropped_transaction_leaves_nothing,
         a_view_stays_as_it_was,
         nobody_sees_a_transaction_before_its_commit,

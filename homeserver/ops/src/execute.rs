@@ -38,6 +38,8 @@ pub struct Executed {
     pub effects: Vec<Effect>,
     /// Why the store did not take the batch, for the log.
     pub failure: Option<StoreFault>,
+    /// How often it was run: more than once if other writers were faster.
+    pub attempts: u32,
 }
 
 /// Runs commands in order, as one transaction with one signature. A command that is refused changes
@@ -62,7 +64,12 @@ pub async fn execute(
         // Only what may have to be run again is kept beside.
         let kept = (attempt < attempts).then(|| commands.clone());
         match (run(store, here, commands, now).await, kept) {
-            (Ok(executed), _) => return executed,
+            (Ok(executed), _) => {
+                return Executed {
+                    attempts: attempt,
+                    ..executed
+                };
+            }
             (Err((StoreFault::Conflict(_), _)), Some(kept)) => {
                 commands = kept;
                 attempt += 1;
@@ -72,6 +79,7 @@ pub async fn execute(
                     answers: vec![Err(store_fault(&fault)); count],
                     effects,
                     failure: Some(fault),
+                    attempts: attempt,
                 };
             }
         }
@@ -88,6 +96,9 @@ async fn run(
     let nobody = |fault| (fault, Vec::new());
     let tx = store.begin().await.map_err(nobody)?;
     let mut work = Work::new(here, tx, now);
+    write::submit::prepare(&mut work, &commands)
+        .await
+        .map_err(nobody)?;
     let mut answers = Vec::with_capacity(commands.len());
     for command in commands {
         answers.push(dispatch(&mut work, command).await.map_err(nobody)?);
@@ -98,6 +109,7 @@ async fn run(
             answers,
             effects,
             failure: None,
+            attempts: 1,
         }),
         Err(fault @ StoreFault::Unknown(_)) => Err((fault, effects)),
         Err(fault) => Err(nobody(fault)),
@@ -160,6 +172,7 @@ async fn dispatch(
         Command::Pin(pin) => write::pin::put(work, *pin).await,
         Command::DropPin(server) => write::pin::drop(work, server).await,
         Command::Freeze { proof, shown } => write::freeze::run(work, *proof, shown).await,
+        Command::Retain { room, keep_ms } => write::retain::run(work, room, keep_ms).await,
         Command::Repair {
             room,
             from,

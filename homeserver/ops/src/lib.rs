@@ -18,9 +18,11 @@ mod execute;
 pub mod memory;
 pub mod read;
 mod store;
+mod wanted;
 mod work;
 mod write;
 
 pub use command::{Answer, Command, Others};
 pub use execute::{Executed, Here, execute, store_fault};
 pub use store::{LAST_ATTESTED_WITHIN, Page, Read, Store, StoreFault, Tx, Writers};
+pub use wanted::{Found, MemberKey, MessageKey, PendingKey, Wanted, one_by_one};

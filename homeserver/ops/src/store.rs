@@ -8,12 +8,15 @@ use entente_groups::{Epoch, KeyPackageRef, MessageId, RoomId, Suite};
 use entente_homeserver_core::Change;
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
-    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RetentionRow,
+    RoomRow,
 };
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, Seq};
 use entente_protocol::equivocation::ShownHead;
+
+use crate::wanted::{Found, Wanted};
 
 /// Why a store did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -134,6 +137,16 @@ pub trait Read: Send {
         page: Page,
     ) -> Result<Vec<Entry>, StoreFault>;
 
+    /// How far back a room's log goes, once it was looked at.
+    async fn retention(&mut self, room: &RoomId) -> Result<Option<RetentionRow>, StoreFault>;
+
+    /// At most so many rooms after one in ascending order, or from the first one on.
+    async fn rooms_after(
+        &mut self,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<RoomId>, StoreFault>;
+
     /// Where a message stands in a room's log.
     async fn ordered(
         &mut self,
@@ -252,6 +265,10 @@ pub trait Read: Send {
 
     /// How many items of a peer are parked.
     async fn parked_count(&mut self, peer: &ServerDid) -> Result<u64, StoreFault>;
+
+    /// Rooms, members and messages that are wanted together: the same as if each were asked for by
+    /// itself, but for how long it takes.
+    async fn together(&mut self, wanted: &Wanted) -> Result<Found, StoreFault>;
 }
 
 /// A transaction: reads see its own writes; dropped without commit it never was.

@@ -19,10 +19,9 @@ use entente_protocol::entry::{Entry, Head};
 
 use crate::execute::Here;
 use crate::store::{StoreFault, Tx};
+use crate::wanted::{Found, MemberKey, MessageKey, Wanted};
 
-type MemberKey = (RoomId, AccountDid, DeviceId);
 type DeviceKey = (AccountDid, DeviceId);
-type MessageKey = (RoomId, ServerDid, MessageId);
 
 /// The work of one transaction.
 pub(crate) struct Work<'a> {
@@ -37,7 +36,7 @@ pub(crate) struct Work<'a> {
     devices: HashMap<DeviceKey, Option<DeviceRow>>,
     members: HashMap<MemberKey, Option<MemberRow>>,
     pending: HashMap<(RoomId, MessageId), Option<PendingRow>>,
-    ordered: HashMap<MessageKey, Ordered>,
+    ordered: HashMap<MessageKey, Option<Ordered>>,
     dirty_rooms: BTreeSet<RoomId>,
     dirty_peers: BTreeSet<ServerDid>,
     dirty_devices: BTreeSet<DeviceKey>,
@@ -76,6 +75,53 @@ impl<'a> Work<'a> {
     pub(crate) async fn tx(&mut self) -> Result<&mut dyn Tx, StoreFault> {
         self.flush().await?;
         Ok(&mut *self.tx)
+    }
+
+    /// Loads at once, with the rooms that they are in, what many commands will ask for one by one.
+    pub(crate) async fn load(&mut self, mut wanted: Wanted) -> Result<(), StoreFault> {
+        let Wanted {
+            rooms,
+            members,
+            messages,
+            pending,
+        } = &mut wanted;
+        rooms.retain(|room| !self.rooms.contains_key(room));
+        members.retain(|key| !self.members.contains_key(key));
+        messages.retain(|key| !self.ordered.contains_key(key));
+        pending.retain(|key| !self.pending.contains_key(key));
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        if !wanted.members.is_empty() && self.buffer.iter().any(ends_a_time) {
+            self.flush().await?;
+        }
+        let mut found = self.tx.together(&wanted).await?;
+        for room in wanted.rooms {
+            self.rooms.insert(room, found.rooms.remove(&room));
+            let standing = if found.frozen.contains(&room) {
+                Standing::Frozen
+            } else {
+                Standing::Open
+            };
+            self.standings.entry(room).or_insert(standing);
+        }
+        let Found {
+            mut members,
+            mut ordered,
+            mut pending,
+            ..
+        } = found;
+        for key in wanted.members {
+            self.members.insert(key, members.remove(&key));
+        }
+        for key in wanted.messages {
+            let place = ordered.remove(&key);
+            self.ordered.insert(key, place);
+        }
+        for key in wanted.pending {
+            self.pending.insert(key, pending.remove(&key));
+        }
+        Ok(())
     }
 
     pub(crate) async fn room(&mut self, room: &RoomId) -> Result<Option<RoomRow>, StoreFault> {
@@ -143,9 +189,11 @@ impl<'a> Work<'a> {
     ) -> Result<Option<Ordered>, StoreFault> {
         let key = (room, origin.clone(), message_id);
         if let Some(known) = self.ordered.get(&key) {
-            return Ok(Some(*known));
+            return Ok(*known);
         }
-        self.tx.ordered(&room, origin, &message_id).await
+        let loaded = self.tx.ordered(&room, origin, &message_id).await?;
+        self.ordered.insert(key, loaded);
+        Ok(loaded)
     }
 
     pub(crate) async fn pending(
@@ -303,6 +351,8 @@ impl<'a> Work<'a> {
             | Change::DropOwed { .. }
             | Change::Enqueue(_)
             | Change::Park(_)
+            | Change::DropEntries { .. }
+            | Change::PutRetention(_)
             | Change::DropParked { .. } => {}
         }
         self.buffer.push(change);
@@ -317,7 +367,7 @@ impl<'a> Work<'a> {
             time: header.time,
         };
         let key = (header.room, header.origin.clone(), header.message_id);
-        self.ordered.insert(key, ordered);
+        self.ordered.insert(key, Some(ordered));
         if entry.attestation.is_none() {
             self.heads.insert(header.room, head);
         }
@@ -434,4 +484,8 @@ impl<'a> Work<'a> {
         };
         (self.effects.into_iter().collect(), finished)
     }
+}
+
+fn ends_a_time(change: &Change) -> bool {
+    matches!(change, Change::EndMember { .. })
 }

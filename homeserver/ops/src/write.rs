@@ -20,6 +20,7 @@ pub(crate) mod publish;
 pub(crate) mod receive;
 pub(crate) mod register;
 pub(crate) mod repair;
+pub(crate) mod retain;
 pub(crate) mod submit;
 pub(crate) mod take_link;
 

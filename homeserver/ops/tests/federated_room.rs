@@ -10,7 +10,7 @@ use entente_homeserver_ops::read::{group, outbox, sync};
 use entente_homeserver_ops::{Answer, Command, Store};
 use entente_identity::ServerDid;
 use entente_protocol::call::{CommitRequest, Proposal, Pull, RoomAccess, TreeChunkRequest};
-use entente_protocol::entry::Seq;
+use entente_protocol::entry::{Head, Seq};
 use entente_protocol::fault::FaultCode;
 use entente_protocol::flow::DeviceItem;
 use entente_protocol::limits::TICKET_LIFETIME_MS;
@@ -471,4 +471,57 @@ fn d1_a_hub_that_shows_one_message_twice_holds_up_nobody() {
     );
     world.read(bob, b);
     assert_eq!(b.read, ["once"]);
+}
+
+const KEEP_MS: u64 = 31 * 24 * 3600 * 1000;
+
+/// Deletes what a server has kept for long enough; gives the first entry that it still has.
+fn retain(world: &mut World, at: &ServerDid, room: RoomId) -> Seq {
+    let keep_ms = KEEP_MS;
+    while world.run(at, Command::Retain { room, keep_ms }) == Ok(Answer::More) {}
+    let mut read = block_on(world.servers[at].store.read()).expect("a view");
+    let row = block_on(read.retention(&room)).expect("a read");
+    row.expect("it was looked at").kept_from
+}
+
+#[test]
+fn logs_go_back_a_month_and_no_debt_is_forgotten() {
+    let mut cast = alice_and_bob();
+    let (world, (alice, a), (bob, b)) = (&mut cast.world, &mut cast.alice, &mut cast.bob);
+    let (hub, follower, room) = (alice.home.clone(), bob.home.clone(), cast.room);
+    for n in 0..5 {
+        world.say(alice, a, &format!("{n}")).expect("ordered");
+    }
+    world.deliver();
+    let known = world.sync(bob, room, Seq(0));
+    world.say(alice, a, "owed").expect("ordered");
+    let first = retain(world, &hub, room);
+    assert_eq!(retain(world, &hub, room), first);
+    retain(world, &follower, room);
+    world.now.0 += KEEP_MS - 1_000;
+    assert_eq!(retain(world, &hub, room), first);
+    world.now.0 += 1_000;
+    let last = known.last().expect("an entry").header.head();
+    // The first that is owed to the follower stays, and reaches it.
+    assert_eq!(retain(world, &hub, room), Seq(last.seq.0 + 1));
+    world.deliver();
+    world.read(bob, b);
+    assert_eq!(b.read, ["0", "1", "2", "3", "4", "owed"]);
+    // The follower's own end then was the last entry that it knew.
+    assert_eq!(retain(world, &follower, room), Seq(last.seq.0 + 1));
+    let shown = world.sync(bob, room, Seq(0)).len();
+    assert_eq!(shown, 1, "what is left is shown");
+    let mut read = block_on(world.servers[&hub].store.read()).expect("a view");
+    let mut asks = |after| {
+        let until = Seq(u64::MAX);
+        block_on(pull(&mut *read, &follower, &Pull { room, after, until }))
+    };
+    assert_eq!(asks(last).expect("what comes after it is there").len(), 1);
+    let other = Head {
+        hash: known[0].header.hash(),
+        ..last
+    };
+    assert_eq!(code(asks(other)), FaultCode::PeerMisbehaved);
+    let before = known[known.len() - 2].header.head();
+    assert_eq!(code(asks(before)), FaultCode::Gone);
 }

@@ -5,8 +5,9 @@
 //!
 //! What a hub with one follower does, without anything but the store: batches of messages of 512
 //! bytes, each with a look for a message of that id, an entry and a pointer for the follower; then the
-//! follower's worker reads what is owed, and its acknowledgement ends the debt. Postgres is a cluster
-//! of its own on this machine, with `fsync` on.
+//! follower's worker reads what is owed, and its acknowledgement ends the debt. The looks are made
+//! together, as a homeserver does, and one by one beside it. Postgres is a cluster of its own on this
+//! machine, with `fsync` on.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use entente_federation::hub::{Draft, before_first, order};
 use entente_groups::{Epoch, LeafIndex, MessageId, RoomId};
 use entente_homeserver_core::rows::{PeerRow, RoomRow};
 use entente_homeserver_core::{Change, Owed};
-use entente_homeserver_ops::{Page, Store};
+use entente_homeserver_ops::{Found, Page, Store, Wanted, one_by_one};
 use entente_homeserver_store_postgres::{PostgresStore, Settings};
 use entente_identity::{ServerDid, UnixMillis};
 use entente_protocol::entry::{Entry, EntryKind, Seq};
@@ -33,10 +34,18 @@ struct Hub {
     rooms: Vec<RoomRow>,
     peer: PeerRow,
     rng: StdRng,
+    looks: Looks,
     messages: u64,
     commits: u64,
     rows: u64,
     spent: Spent,
+}
+
+/// How messages are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looks {
+    Together,
+    OneByOne,
 }
 
 /// Where the time went.
@@ -58,22 +67,31 @@ fn main() {
     let (messages, batch, rooms) = (number(0, 50_000), number(1, 100), number(2, 16));
     println!("{messages} messages of {BODY_BYTES} bytes in batches of {batch}, {rooms} rooms");
     let folder = tempfile::tempdir().expect("a folder for the database");
-    let sqlite = SqliteStore::open(&folder.path().join("homeserver.sqlite")).expect("it opens");
-    measure("SQLite", Box::new(sqlite), (messages, batch, rooms));
+    for looks in [Looks::Together, Looks::OneByOne] {
+        let file = folder.path().join(format!("{looks:?}.sqlite"));
+        let sqlite = Box::new(SqliteStore::open(&file).expect("it opens"));
+        measure(("SQLite", looks), sqlite, (messages, batch, rooms));
+    }
     let cluster = Postgres::start(&["shared_buffers = '256MB'"]).expect("a Postgres");
-    let database = cluster.database().expect("a database");
-    let settings = Settings::parse(&cluster.url(&database)).expect("a URL");
-    let postgres = PostgresStore::open(&settings).expect("it opens");
-    measure("Postgres", Box::new(postgres), (messages, batch, rooms));
-    let size = format!("SELECT pg_database_size('{database}')");
-    println!(
-        "  database: {} bytes",
-        cluster.ask("postgres", &size).expect("its size")
-    );
+    for looks in [Looks::Together, Looks::OneByOne] {
+        let database = cluster.database().expect("a database");
+        let settings = Settings::parse(&cluster.url(&database)).expect("a URL");
+        let postgres = Box::new(PostgresStore::open(&settings).expect("it opens"));
+        measure(("Postgres", looks), postgres, (messages, batch, rooms));
+        let size = format!("SELECT pg_database_size('{database}')");
+        println!(
+            "  database: {} bytes",
+            cluster.ask("postgres", &size).expect("its size")
+        );
+    }
 }
 
-fn measure(name: &str, store: Box<dyn Store>, (messages, batch, rooms): (u64, u64, u64)) {
-    let mut hub = Hub::new(store, rooms);
+fn measure(
+    (name, looks): (&str, Looks),
+    store: Box<dyn Store>,
+    (messages, batch, rooms): (u64, u64, u64),
+) {
+    let mut hub = Hub::new(store, rooms, looks);
     let begun = Instant::now();
     while hub.messages < messages {
         block_on(hub.order_batch(batch));
@@ -84,7 +102,7 @@ fn measure(name: &str, store: Box<dyn Store>, (messages, batch, rooms): (u64, u6
     let spent = &hub.spent;
     let writing = spent.begin + spent.apply + spent.commit;
     println!(
-        "{name}: {:.0} messages/s in all",
+        "{name}, looks {looks:?}: {:.0} messages/s in all",
         each(hub.messages, elapsed)
     );
     println!(
@@ -106,7 +124,7 @@ fn measure(name: &str, store: Box<dyn Store>, (messages, batch, rooms): (u64, u6
 }
 
 impl Hub {
-    fn new(store: Box<dyn Store>, rooms: u64) -> Self {
+    fn new(store: Box<dyn Store>, rooms: u64, looks: Looks) -> Self {
         let server = |name: &str| -> ServerDid { name.parse().expect("a DID") };
         let follower = server("did:web:chat.org-b.example");
         let mut rng = StdRng::seed_from_u64(1);
@@ -128,6 +146,7 @@ impl Hub {
             rooms: rooms.collect(),
             peer: PeerRow::new(follower),
             rng: StdRng::seed_from_u64(2),
+            looks,
             messages: 0,
             commits: 0,
             rows: 0,
@@ -141,11 +160,17 @@ impl Hub {
         let mut tx = self.store.begin().await.expect("begun");
         self.spent.begin += begun.elapsed();
         let begun = Instant::now();
+        let mut wanted = Wanted::default();
         for entry in &entries {
             let header = &entry.header;
-            let known = tx.ordered(&header.room, &header.origin, &header.message_id);
-            assert_eq!(known.await, Ok(None));
+            let message = (header.room, header.origin.clone(), header.message_id);
+            wanted.messages.insert(message);
         }
+        let known = match self.looks {
+            Looks::Together => tx.together(&wanted).await,
+            Looks::OneByOne => one_by_one(&mut *tx, &wanted).await,
+        };
+        assert_eq!(known, Ok(Found::default()));
         self.spent.look += begun.elapsed();
         let changes = self.changes(entries);
         self.rows += changes.len() as u64;

@@ -37,6 +37,8 @@ kinds! {
     ROOM = Room, PUT_ROOM, key 1;
     ENTRY = RoomLog, APPEND_ENTRY, key 0, else "an entry at an occupied position, or a second time";
     ATTESTATION = RoomLog, ATTEST, key 2, else "no entry at the head that was signed";
+    NO_ENTRIES = RoomLog, DROP_ENTRIES, key 0;
+    RETENTION = Retention, PUT_RETENTION, key 1;
     MEMBER = Member, PUT_MEMBER, key 3;
     END = Member, END_MEMBER, key 3;
     GROUP_ROW = GroupRow, PUT_GROUP_ROW, key 2;
@@ -137,6 +139,10 @@ pub(crate) fn fold(writes: &mut Writes, change: Change) -> Result<(), StoreFault
             writes.push(&EQUIVOCATION, [bytes(row.room.0), time, proof]);
         }
         Change::Owe { peer, number, item } => owe(writes, &peer, number, item),
+        Change::PutRetention(row) => {
+            let (kept_from, marks) = (number(row.kept_from.0), bytes(encode(&row.marks)));
+            writes.push(&RETENTION, [bytes(row.room.0), kept_from, marks]);
+        }
         Change::PutPending(row) => put_pending(writes, &row),
         Change::Enqueue(row) => enqueue(writes, &row),
         Change::Park(row) => park(writes, row),
@@ -149,6 +155,7 @@ pub(crate) fn fold(writes: &mut Writes, change: Change) -> Result<(), StoreFault
         | Change::DropOwed { .. }
         | Change::DropPending { .. }
         | Change::DropQueued { .. }
+        | Change::DropEntries { .. }
         | Change::DropParked { .. } => return end(writes, change),
     }
     Ok(())
@@ -193,6 +200,9 @@ fn end(writes: &mut Writes, change: Change) -> Result<(), StoreFault> {
             device: its,
             up_to: last,
         } => writes.push(&NOT_QUEUED, [account(&of), device(&its), up_to(last)]),
+        Change::DropEntries { room, up_to: last } => {
+            writes.push(&NO_ENTRIES, [bytes(room.0), up_to(last.0)]);
+        }
         Change::DropParked { room, up_to: last } => {
             writes.push(&NOT_PARKED, [bytes(room.0), up_to(last.0)]);
         }

@@ -12,7 +12,7 @@ use tokio_postgres::Client;
 use crate::fault::fault;
 use crate::reactor::Reactor;
 use crate::settings::{CONNECT_TIMEOUT, Settings};
-use crate::statements::{DURABILITY, SET_UP};
+use crate::statements::{DURABILITY, KEEP_DURABILITY, SET_UP};
 use crate::tls::Tls;
 
 /// How long a caller waits for a connection that others hold.
@@ -29,14 +29,18 @@ pub(crate) const READER: SessionSettings = &[
 ];
 
 /// For the writer. A row that another node holds is not worth a long wait: the wait usually ends with
-/// the news that everything has to be done again. A scan of a whole table would count as having read
-/// all of it, so that every other writer would be in conflict with it. Plans do not depend on the
-/// parameters. And a node that vanished does not hold its rows for long.
+/// the news that everything has to be done again. A scan of a whole table, or of a whole index, which is
+/// what the other ways to join want, would count as having read all of it, so that every other writer
+/// would be in conflict with it. Plans do not depend on the parameters. And a node that vanished does not
+/// hold its rows for long.
 pub(crate) const WRITER: SessionSettings = &[
     ("statement_timeout", "30s"),
     ("lock_timeout", "1s"),
     ("idle_in_transaction_session_timeout", "10s"),
     ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
     ("plan_cache_mode", "force_generic_plan"),
     ("jit", "off"),
 ];
@@ -71,7 +75,12 @@ pub(crate) fn pool(
             recycle: Some(CONNECT_TIMEOUT),
         })
         .post_create(Hook::async_fn(move |client, _| {
-            Box::pin(async move { set_up(client, session).await.map_err(HookError::Backend) })
+            Box::pin(async move {
+                set_up(client, session).await.map_err(HookError::Backend)?;
+                // It may have been configured anew since the last one was opened.
+                let durable = require_durability(client).await;
+                durable.map_err(|fault| HookError::message(fault.to_string()))
+            })
         }))
         .build();
     built.map_err(|error| StoreFault::Unavailable(error.to_string()))
@@ -102,11 +111,14 @@ async fn set_up(client: &Client, session: SessionSettings) -> Result<(), tokio_p
     client.query(SET_UP, &[&names, &values]).await.map(|_| ())
 }
 
-/// Checks that what is committed is on disk.
+/// Checks that what is committed is on disk, and lets the session keep to it whatever the database is
+/// configured to do later.
 ///
 /// # Errors
 /// The database is set to forget what it confirmed.
 pub(crate) async fn require_durability(client: &Client) -> Result<(), StoreFault> {
+    let kept = client.query(KEEP_DURABILITY, &[]).await;
+    kept.map_err(|error| fault(&error))?;
     let row = client.query_one(DURABILITY, &[]).await;
     let row = row.map_err(|error| fault(&error))?;
     for (index, setting) in [(0, "fsync"), (1, "synchronous_commit")] {

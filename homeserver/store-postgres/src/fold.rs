@@ -19,6 +19,7 @@ pub(crate) enum Table {
     Claim,
     Room,
     RoomLog,
+    Retention,
     Member,
     GroupRow,
     Epoch,

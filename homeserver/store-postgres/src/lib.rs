@@ -82,6 +82,13 @@ impl PostgresStore {
         Ok(store)
     }
 
+    /// How many statements were sent so far in transactions and views, their beginnings and ends
+    /// included.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.reactor.statements()
+    }
+
     /// Looks whether [`PostgresStore::open`] would go well, and changes nothing. Waits for the answers.
     ///
     /// # Errors

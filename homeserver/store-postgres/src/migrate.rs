@@ -35,6 +35,10 @@ pub(crate) const MIGRATIONS: &[(&str, &str)] = &[
         "V3__links",
         include_str!("../../../migrations/postgres/0003_links.sql"),
     ),
+    (
+        "V4__retention",
+        include_str!("../../../migrations/postgres/0004_retention.sql"),
+    ),
 ];
 
 /// How often the lock's table is made, when others make it at the same time.

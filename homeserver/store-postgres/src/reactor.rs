@@ -6,6 +6,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 /// A runtime that ends without waiting, so that it may be dropped anywhere.
 pub(crate) struct Reactor {
     runtime: Option<Runtime>,
+    statements: AtomicU64,
 }
 
 impl Reactor {
@@ -31,11 +33,23 @@ impl Reactor {
             .map_err(|error| StoreFault::Unavailable(format!("no runtime: {error}")))?;
         Ok(Self {
             runtime: Some(runtime),
+            statements: AtomicU64::new(0),
         })
     }
 
     fn runtime(&self) -> &Runtime {
         self.runtime.as_ref().expect("it is there until the end")
+    }
+
+    /// Counts statements that are sent.
+    pub(crate) fn count(&self, statements: usize) {
+        let statements = statements as u64;
+        self.statements.fetch_add(statements, Ordering::Relaxed);
+    }
+
+    /// How many were sent.
+    pub(crate) fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
     }
 
     /// Polls a future where it finds sockets and timers.

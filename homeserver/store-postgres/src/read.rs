@@ -1,14 +1,17 @@
 //! What each read answers.
 
+mod together;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use entente_groups::{Epoch, KeyPackageRef, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
-    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RetentionRow,
+    RoomRow,
 };
-use entente_homeserver_ops::{LAST_ATTESTED_WITHIN, Page, Read, StoreFault};
+use entente_homeserver_ops::{Found, LAST_ATTESTED_WITHIN, Page, Read, StoreFault, Wanted};
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, Seq};
@@ -22,7 +25,7 @@ use crate::fault::unreadable;
 use crate::rows::{
     Columns, account_row, bound, claim_row, device_row, entry_at, epoch_row, equivocation_row,
     header, key_package_row, link_row, log_end, member_row, node_row, parked_row, peer_row,
-    pending_row, pin_row, queued_row, room_row, shown_head, signed, suite_number,
+    pending_row, pin_row, queued_row, retention_row, room_row, shown_head, signed, suite_number,
 };
 use crate::session::{Parameters, Session};
 use crate::statements as sql;
@@ -254,6 +257,22 @@ impl<T: Send> Read for View<T> {
         let rows = self.session.rows(sql::ENTRIES, parameters).await?;
         let read = |columns: &Columns<'_>| entry_at(columns, 0);
         fill(&rows, bounds, read, Size::tls_serialized_len)
+    }
+
+    async fn retention(&mut self, room: &RoomId) -> Result<Option<RetentionRow>, StoreFault> {
+        let room = &room.0[..];
+        one(&mut self.session, sql::RETENTION, &[&room], retention_row).await
+    }
+
+    async fn rooms_after(
+        &mut self,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<RoomId>, StoreFault> {
+        let after: &[u8] = after.map_or(&[], |room| &room.0);
+        let parameters: Parameters<'_> = &[&after, &bound(limit as u64)];
+        let read = |columns: &Columns<'_>| columns.room(0);
+        all(&mut self.session, sql::ROOMS_AFTER, parameters, read).await
     }
 
     async fn ordered(
@@ -511,5 +530,9 @@ impl<T: Send> Read for View<T> {
 
     async fn parked_count(&mut self, peer: &ServerDid) -> Result<u64, StoreFault> {
         count(&mut self.session, sql::PARKED_COUNT, &[&peer.to_string()]).await
+    }
+
+    async fn together(&mut self, wanted: &Wanted) -> Result<Found, StoreFault> {
+        together::read(&mut self.session, wanted).await
     }
 }

@@ -1,8 +1,9 @@
 //! One transaction on a connection of the pool.
 //!
 //! Invariants: a connection goes back to the pool only when its transaction has ended; dropping a
-//! session rolls back, and whoever waits for its turn gets it afterwards. After a statement that failed
-//! nothing is committed.
+//! session rolls back, and whoever waits for its turn gets it afterwards; that holds from before the
+//! transaction's first word is sent. After a statement that failed, or whose caller did not wait for its
+//! answer, nothing is committed.
 
 use std::sync::Arc;
 
@@ -54,13 +55,34 @@ impl Session {
         begin: &str,
         turn: Option<OwnedMutexGuard<Pace>>,
     ) -> Result<Self, StoreFault> {
-        let client = begun(pool, reactor, begin).await?;
-        Ok(Self {
-            client: Some(client),
+        let mut session = Self {
+            client: None,
             reactor: Arc::clone(reactor),
             state: State::Open,
             turn,
-        })
+        };
+        for _ in 0..CONNECTIONS_TRIED {
+            let client = reactor.within(pool.get()).await;
+            // From here on whoever drops the session ends what it began, even if that was on its way.
+            let client = session
+                .client
+                .insert(client.map_err(|error| pool_fault(&error))?);
+            reactor.count(1);
+            let Err(error) = client.batch_execute(begin).await else {
+                return Ok(session);
+            };
+            // One that the database closed while it lay in the pool is exchanged: nothing was asked
+            // of it yet.
+            let is_closed = client.is_closed();
+            if let Some(client) = session.client.take() {
+                drop(Object::take(client));
+            }
+            if !is_closed {
+                return Err(fault(&error));
+            }
+        }
+        let reason = "every connection of the pool turned out to be closed";
+        Err(StoreFault::Unavailable(reason.to_owned()))
     }
 
     /// What a query finds.
@@ -70,32 +92,50 @@ impl Session {
         parameters: Parameters<'_>,
     ) -> Result<Vec<Row>, StoreFault> {
         let client = client(&self.client)?;
+        let before = std::mem::replace(&mut self.state, State::Failed);
+        self.reactor.count(1);
         let found = async {
             let statement = client.prepare_cached(sql).await?;
             client.query(&statement, parameters).await
         };
         let found = found.await.map_err(|error| fault(&error));
-        self.note(found)
+        self.note(before, found)
+    }
+
+    /// What several queries find. All are on their way before the first is answered; one of `None` is not
+    /// asked and finds nothing.
+    pub(crate) async fn rows_of<const N: usize>(
+        &mut self,
+        queries: [Option<(&str, Parameters<'_>)>; N],
+    ) -> Result<[Vec<Row>; N], StoreFault> {
+        let client = client(&self.client)?;
+        let before = std::mem::replace(&mut self.state, State::Failed);
+        let asked = queries.iter().flatten().count();
+        self.reactor.count(asked);
+        let found = ask(client, queries).await.map_err(|error| fault(&error));
+        self.note(before, found)
     }
 
     /// Writes groups of rows in order. All statements are on their way before the first is answered.
     pub(crate) async fn write(&mut self, groups: &[Group]) -> Result<(), StoreFault> {
-        let written = match client(&self.client) {
-            Ok(client) => write(client, groups).await,
-            Err(fault) => Err(fault),
-        };
-        self.note(written)
+        let client = client(&self.client)?;
+        let before = std::mem::replace(&mut self.state, State::Failed);
+        self.reactor.count(groups.len());
+        let written = write(client, groups).await;
+        self.note(before, written)
     }
 
-    /// Remembers what went wrong: for the commit, and for the pace of the next transaction.
-    fn note<T>(&mut self, outcome: Result<T, StoreFault>) -> Result<T, StoreFault> {
-        if let Err(fault) = &outcome {
-            if self.state == State::Open {
-                self.state = State::Failed;
+    /// Remembers what went wrong: for the commit, and for the pace of the next transaction. Until its
+    /// outcome is noted a statement counts as failed: its caller may go away in the middle of it.
+    fn note<T>(&mut self, before: State, outcome: Result<T, StoreFault>) -> Result<T, StoreFault> {
+        match &outcome {
+            Ok(_) => self.state = before,
+            Err(StoreFault::Conflict(_)) => {
+                if let Some(pace) = &mut self.turn {
+                    pace.overtaken();
+                }
             }
-            if let (StoreFault::Conflict(_), Some(pace)) = (fault, &mut self.turn) {
-                pace.overtaken();
-            }
+            Err(_) => {}
         }
         outcome
     }
@@ -118,8 +158,12 @@ impl Session {
         }
         // From here on nothing can be taken back, also if nobody waits for the answer.
         self.state = State::Ended;
+        self.reactor.count(1);
         let committed = client.batch_execute(COMMIT).await;
-        self.note(committed.map_err(|error| commit_fault(&error)))?;
+        self.note(
+            State::Ended,
+            committed.map_err(|error| commit_fault(&error)),
+        )?;
         if let Some(pace) = &mut self.turn {
             pace.through();
         }
@@ -139,6 +183,7 @@ impl Drop for Session {
             drop(turn);
             return;
         }
+        self.reactor.count(1);
         self.reactor.spawn(async move {
             match client.batch_execute(ROLLBACK).await {
                 Ok(()) => drop(client),
@@ -154,23 +199,35 @@ fn client(client: &Option<Client>) -> Result<&Client, StoreFault> {
     client.as_ref().ok_or_else(gone)
 }
 
-/// A connection on which a transaction has begun. One that the database closed while it lay in the pool
-/// is exchanged: nothing was asked of it yet.
-async fn begun(pool: &Pool, reactor: &Reactor, begin: &str) -> Result<Client, StoreFault> {
-    let mut tried = 1;
-    loop {
-        let client = reactor.within(pool.get()).await;
-        let client = client.map_err(|error| pool_fault(&error))?;
-        let Err(error) = client.batch_execute(begin).await else {
-            return Ok(client);
-        };
-        let is_closed = client.is_closed();
-        drop(Object::take(client));
-        if !is_closed || tried == CONNECTIONS_TRIED {
-            return Err(fault(&error));
+/// Everything is prepared before anything is sent: what answers a query that nobody reads yet would stand
+/// in the way of what answers the preparation of the next one.
+async fn ask<const N: usize>(
+    client: &Client,
+    queries: [Option<(&str, Parameters<'_>)>; N],
+) -> Result<[Vec<Row>; N], Error> {
+    let mut prepared = [const { None }; N];
+    for (place, query) in prepared.iter_mut().zip(queries) {
+        if let Some((sql, parameters)) = query {
+            *place = Some((client.prepare_cached(sql).await?, parameters));
         }
-        tried += 1;
     }
+    let mut running = [const { None }; N];
+    for (place, query) in running.iter_mut().zip(&prepared) {
+        if let Some((statement, parameters)) = query {
+            let sent = place.insert(Box::pin(maybe_done(client.query(statement, parameters))));
+            // The first poll hands it to the connection, which keeps their order.
+            let _answered = poll!(sent);
+        }
+    }
+    let mut found = [const { Vec::new() }; N];
+    for (found, sent) in found.iter_mut().zip(&mut running) {
+        if let Some(sent) = sent {
+            sent.as_mut().await;
+            let rows = sent.as_mut().take_output();
+            *found = rows.expect("it has ended, and is taken once")?;
+        }
+    }
+    Ok(found)
 }
 
 async fn write(client: &Client, groups: &[Group]) -> Result<(), StoreFault> {

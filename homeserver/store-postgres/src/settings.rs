@@ -15,6 +15,11 @@ use tokio_postgres::config::{Host, SslMode};
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After how long without an answer a silent network is taken for gone.
 const SILENCE: Duration = Duration::from_secs(15);
+/// How often it is asked whether it is there from then on, and how often in vain. Left to the system it
+/// would be asked for more than ten minutes, and a commit whose answer is lost would hold everybody up.
+const PROBE: Duration = Duration::from_secs(5);
+/// The number of questions.
+const PROBES: u32 = 3;
 /// Connections for readers, unless told otherwise.
 const READERS: usize = 8;
 
@@ -81,6 +86,8 @@ impl Settings {
         config
             .connect_timeout(CONNECT_TIMEOUT)
             .keepalives_idle(SILENCE)
+            .keepalives_interval(PROBE)
+            .keepalives_retries(PROBES)
             .tcp_user_timeout(SILENCE);
         if config.get_application_name().is_none() {
             config.application_name("entente-homeserver");
@@ -227,6 +234,17 @@ mod tests {
         refuse("postgres://localhost/e", SettingsFault::Incomplete);
         refuse("postgres://e@localhost", SettingsFault::Incomplete);
         refuse("postgres://e@/e", SettingsFault::Incomplete);
+    }
+
+    #[test]
+    fn a_network_that_falls_silent_is_noticed_in_half_a_minute() {
+        let settings = Settings::parse("postgres://e@db.example/e?sslmode=require");
+        let config = settings.expect("a URL").config;
+        assert!(config.get_keepalives());
+        let interval = config.get_keepalives_interval().expect("it is set");
+        let retries = config.get_keepalives_retries().expect("it is set");
+        let noticed = config.get_keepalives_idle() + interval * retries;
+        assert!(noticed <= Duration::from_secs(30), "{noticed:?}");
     }
 
     #[test]

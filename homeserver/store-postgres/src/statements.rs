@@ -35,6 +35,9 @@ statements! {
     SET_UP = "SELECT set_config(known.name, wanted.value, false)
         FROM UNNEST($1::text[], $2::text[]) AS wanted(name, value)
         JOIN pg_catalog.pg_settings AS known ON known.name = wanted.name";
+    /// The session keeps what it was opened with, when the configuration is read again.
+    KEEP_DURABILITY = "SELECT set_config(name, setting, false) FROM pg_catalog.pg_settings
+        WHERE name = 'synchronous_commit'";
     /// Whether a commit is on disk when it returns; what an engine does not have is null.
     DURABILITY = "SELECT current_setting('fsync', true), current_setting('synchronous_commit', true)";
 
@@ -76,6 +79,8 @@ statements! {
                 FROM room_log WHERE room = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4
             ) AS first
         ) AS page WHERE bytes_before < $5 ORDER BY seq";
+    RETENTION = "SELECT room, kept_from, marks FROM retention WHERE room = $1";
+    ROOMS_AFTER = "SELECT room FROM room WHERE room > $1 ORDER BY room LIMIT $2";
     ORDERED = "SELECT header FROM room_log WHERE message_id = $1 AND room = $2 AND origin = $3";
     ORIGINS = "SELECT DISTINCT origin FROM room_log WHERE room = $1 AND seq > $2 AND seq <= $3";
     LAST_ATTESTED = "SELECT header, attestation FROM room_log,
@@ -100,6 +105,23 @@ statements! {
     QUEUE_ENDS = "SELECT device.account, device.device, device.last_queued
         FROM UNNEST($1::bytea[], $2::bytea[]) AS wanted(account, device)
         JOIN device ON device.account = wanted.account AND device.device = wanted.device";
+    ROOMS = "SELECT room.room, room.hub, room.term, room.seq, room.hash, room.epoch,
+            room.delivered, room.pending, room.followers
+        FROM UNNEST($1::bytea[]) AS wanted(room) JOIN room ON room.room = wanted.room";
+    FROZEN = "SELECT equivocation.room FROM UNNEST($1::bytea[]) AS wanted(room)
+        JOIN equivocation ON equivocation.room = wanted.room";
+    TIMES = r#"SELECT member.room, member.account, member.device, member.leaf, member.home,
+            member.joined, member."left"
+        FROM UNNEST($1::bytea[], $2::bytea[], $3::bytea[]) AS wanted(room, account, device)
+        JOIN member ON member.room = wanted.room AND member.account = wanted.account
+            AND member.device = wanted.device"#;
+    PLACES = "SELECT room_log.header
+        FROM UNNEST($1::bytea[], $2::text[], $3::bytea[]) AS wanted(room, origin, message_id)
+        JOIN room_log ON room_log.message_id = wanted.message_id AND room_log.room = wanted.room
+            AND room_log.origin = wanted.origin";
+    WAITING = "SELECT pending.account, pending.device, pending.submission, pending.stored
+        FROM UNNEST($1::bytea[], $2::bytea[]) AS wanted(room, message_id)
+        JOIN pending ON pending.room = wanted.room AND pending.message_id = wanted.message_id";
     PIN = "SELECT pin, since FROM pin WHERE server = $1";
     EQUIVOCATION = "SELECT room, time, proof FROM equivocation WHERE room = $1";
     /// Pointers and items; what the pointers lead to is asked for after them. One statement would have
@@ -198,6 +220,12 @@ statements! {
         FROM UNNEST($1::bytea[], $2::bigint[], $3::text[], $4::bytea[], $5::bytea[], $6::bytea[],
             $7::bytea[]) AS new(room, seq, origin, message_id, header, body, attestation)
         ON CONFLICT DO NOTHING";
+    DROP_ENTRIES = "DELETE FROM room_log USING UNNEST($1::bytea[], $2::bigint[]) AS gone(room, up_to)
+        WHERE room_log.room = gone.room AND room_log.seq <= gone.up_to";
+    PUT_RETENTION = "INSERT INTO retention (room, kept_from, marks)
+        SELECT room, kept_from, marks FROM UNNEST($1::bytea[], $2::bigint[], $3::bytea[])
+            AS new(room, kept_from, marks)
+        ON CONFLICT (room) DO UPDATE SET kept_from = excluded.kept_from, marks = excluded.marks";
     ATTEST = "UPDATE room_log SET attestation = new.attestation
         FROM UNNEST($1::bytea[], $2::bigint[], $3::bytea[]) AS new(room, seq, attestation)
         WHERE room_log.room = new.room AND room_log.seq = new.seq";

@@ -61,6 +61,11 @@ pub(crate) fn apply(to: &Connection, change: Change) -> Result<(), StoreFault> {
             let (peer, fence) = (row.peer.to_string(), signed(row.fence));
             run(to, sql, params![peer, row.holder.0, fence])
         }
+        Change::PutRetention(row) => {
+            let sql = "INSERT OR REPLACE INTO retention VALUES (?1, ?2, ?3)";
+            let (kept_from, marks) = (signed(row.kept_from.0), encode(&row.marks));
+            run(to, sql, params![row.room.0, kept_from, marks])
+        }
         Change::Enqueue(row) => enqueue(to, &row),
         Change::Park(row) => park(to, &row),
         Change::Owe { peer, number, item } => {
@@ -87,6 +92,7 @@ pub(crate) fn apply(to: &Connection, change: Change) -> Result<(), StoreFault> {
         | Change::DropOwed { .. }
         | Change::DropPending { .. }
         | Change::DropQueued { .. }
+        | Change::DropEntries { .. }
         | Change::DropParked { .. } => end(to, change),
     }
     .map(|_| ())
@@ -149,6 +155,10 @@ fn end(to: &Connection, change: Change) -> Result<usize, StoreFault> {
             let (account, device) = device_key(&account, &device);
             let sql = "DELETE FROM queue WHERE account = ?1 AND device = ?2 AND number <= ?3";
             run(to, sql, params![account, device, bound(up_to)])
+        }
+        Change::DropEntries { room, up_to } => {
+            let sql = "DELETE FROM room_log WHERE room = ?1 AND seq <= ?2";
+            run(to, sql, params![room.0, bound(up_to.0)])
         }
         Change::DropParked { room, up_to } => {
             let sql = "DELETE FROM parked WHERE room = ?1 AND seq <= ?2";

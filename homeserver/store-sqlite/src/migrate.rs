@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0002_pins_and_proofs.sql"),
     include_str!("../../../migrations/sqlite/0003_claimants.sql"),
     include_str!("../../../migrations/sqlite/0004_links.sql"),
+    include_str!("../../../migrations/sqlite/0005_retention.sql"),
 ];
 
 /// Applies what is missing.

@@ -7,9 +7,12 @@ use async_trait::async_trait;
 use entente_groups::{Epoch, KeyPackageRef, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
-    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RetentionRow,
+    RoomRow,
 };
-use entente_homeserver_ops::{LAST_ATTESTED_WITHIN, Page, Read, StoreFault};
+use entente_homeserver_ops::{
+    Found, LAST_ATTESTED_WITHIN, Page, Read, StoreFault, Wanted, one_by_one,
+};
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis, decode_exact};
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, EntryHeader, Seq};
@@ -23,8 +26,8 @@ use crate::fault::{damaged, fault, unreadable};
 use crate::rows::{
     Columns, account_row, bound, claim_row, device_key, device_row, entry_row, epoch_row,
     equivocation_row, key_package_row, link_row, log_end, member_row, message_key, node_row,
-    parked_row, peer_row, pending_row, pin_row, queued_row, room_row, shown_head, signed,
-    suite_number,
+    parked_row, peer_row, pending_row, pin_row, queued_row, retention_row, room_row, shown_head,
+    signed, suite_number,
 };
 
 const KEY_PACKAGE: &str = "SELECT reference, account, device, key_package, suite, last_resort, expires, claimed, claimed_by FROM key_package";
@@ -220,6 +223,22 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
             read,
             Size::tls_serialized_len,
         )
+    }
+
+    async fn retention(&mut self, room: &RoomId) -> Result<Option<RetentionRow>, StoreFault> {
+        let sql = "SELECT room, kept_from, marks FROM retention WHERE room = ?1";
+        one(&self.connection, sql, params![room.0], retention_row)
+    }
+
+    async fn rooms_after(
+        &mut self,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<RoomId>, StoreFault> {
+        let sql = "SELECT room FROM room WHERE room > ?1 ORDER BY room LIMIT ?2";
+        let after: &[u8] = after.map_or(&[], |room| &room.0);
+        let params = params![after, bound(limit as u64)];
+        all(&self.connection, sql, params, |columns| columns.room(0))
     }
 
     async fn ordered(
@@ -472,5 +491,9 @@ impl<C: Deref<Target = Connection> + Send> Read for View<C> {
     async fn parked_count(&mut self, peer: &ServerDid) -> Result<u64, StoreFault> {
         let sql = "SELECT count(*) FROM parked WHERE peer = ?1";
         count(&self.connection, sql, params![peer.to_string()])
+    }
+
+    async fn together(&mut self, wanted: &Wanted) -> Result<Found, StoreFault> {
+        one_by_one(self, wanted).await
     }
 }

@@ -4,7 +4,8 @@ use entente_federation::inbox::InStream;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, Claimant, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow,
-    LogEnd, MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    LogEnd, MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow,
+    RetentionRow, RoomRow,
 };
 use entente_homeserver_ops::StoreFault;
 use entente_identity::{AccountDid, DeviceId, PublicKey, ServerDid, UnixMillis, decode_exact};
@@ -224,6 +225,14 @@ pub(crate) fn link_row(columns: &Columns<'_>) -> Result<LinkRow, StoreFault> {
         peer: columns.server(0)?,
         holder: NodeId(columns.fixed(1)?),
         fence: columns.number(2)?,
+    })
+}
+
+pub(crate) fn retention_row(columns: &Columns<'_>) -> Result<RetentionRow, StoreFault> {
+    Ok(RetentionRow {
+        room: columns.room(0)?,
+        kept_from: columns.seq(1)?,
+        marks: decode_exact("marks of a log", &columns.bytes(2)?).map_err(damaged)?,
     })
 }
 

@@ -110,7 +110,7 @@ impl Vault {
         self.step(moment, |step| {
             let text = format!(
                 "what comes after position {} is missing, also when asked for again: the server \
-                 leaves entries out",
+                 leaves entries out, or deleted them as too old before this device came back",
                 cursor.0
             );
             step.problem(Some(*room), ProblemKind::Gap, &text)

@@ -1,7 +1,7 @@
 //! The admin address: health for the machine's own eyes, in plain HTTP on loopback.
 //!
 //! `/healthz` answers while the process runs; `/readyz` answers 200 once it takes work and 503 with the
-//! reason before and while it cannot; `/metrics` says both to Prometheus.
+//! reason before and while it cannot; `/metrics` says both to Prometheus, and how writes fare.
 
 mod metrics;
 
@@ -20,6 +20,7 @@ use tower::timeout::TimeoutLayer;
 use tower::{BoxError, ServiceBuilder};
 
 use crate::clock::now;
+use crate::writer::Measures;
 
 /// Longest time for one answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,7 +49,11 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 ///
 /// # Errors
 /// The listener broke.
-pub async fn serve(listener: TcpListener, ready: watch::Receiver<Readiness>) -> io::Result<()> {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    ready: watch::Receiver<Readiness>,
+    writer: Arc<Measures>,
+) -> io::Result<()> {
     let pipeline = ServiceBuilder::new()
         .layer(axum::error_handling::HandleErrorLayer::new(
             |_: BoxError| async { (StatusCode::SERVICE_UNAVAILABLE, "took too long\n") },
@@ -62,7 +67,7 @@ pub async fn serve(listener: TcpListener, ready: watch::Receiver<Readiness>) -> 
             "/metrics",
             get(
                 async move |State(ready): State<Arc<watch::Receiver<Readiness>>>| {
-                    let text = metrics::text(&ready.borrow(), began);
+                    let text = metrics::text(&ready.borrow(), began, &writer);
                     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
                 },
             ),

@@ -17,6 +17,7 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ pub use example::{Overrides, render, toml_string};
 pub use fault::{ConfigFault, ConfigFaults, Origin};
 pub use limits::Limits;
 pub use rate::{Bounded, Rate, Throughput};
+
+/// For how many days logs may be kept, if not for ever: from the time for which message ids are unique on.
+const KEEP_DAYS: RangeInclusive<u16> = 31..=36_500;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -138,6 +142,9 @@ settings! {
         /// What to do with a Postgres database of an older version: `apply` brings it up to date, `refuse`
         /// does not start. `serve --no-migrate` refuses too.
         migrations: MigrationMode = default "\"apply\"",
+        /// For how many days the entries of rooms' logs are kept: 0 for ever, or from 31 to 36,500. A device that was
+        /// away for longer lacks what was deleted, and has to come into its rooms again.
+        keep_days: u16 = default "0",
     }
 }
 
@@ -342,6 +349,12 @@ impl Config {
             }
             None => {}
         }
+        let days = store.keep_days;
+        if days != 0 && !KEEP_DAYS.contains(&days) {
+            // A message's id is known again for as long as its entry is kept.
+            let key = Store::SHAPE.key("keep_days");
+            source.fault(key, "is neither 0 nor from 31 to 36,500");
+        }
         if !(10..=10_000).contains(&self.node.poll_ms) {
             let key = Node::SHAPE.key("poll_ms");
             source.fault(key, "is not from 10 to 10,000");
@@ -408,6 +421,15 @@ impl Node {
     #[must_use]
     pub fn poll(&self) -> Duration {
         Duration::from_millis(self.poll_ms.into())
+    }
+}
+
+impl Store {
+    /// How long the entries of rooms' logs are kept, if not for ever.
+    #[must_use]
+    pub fn keep(&self) -> Option<Duration> {
+        let days = u64::from(self.keep_days);
+        (days > 0).then(|| Duration::from_secs(days * 24 * 3600))
     }
 }
 

@@ -104,6 +104,10 @@ fn settings_that_do_not_fit_each_other_are_faults() {
     );
     check_faults("[log]\nfilter = \"x=y=z\"", &["a.toml:4:10: log.filter: "]);
     check_faults(
+        "[store]\nkeep_days = 30",
+        &["a.toml:4:13: store.keep_days: is neither 0 nor from 31"],
+    );
+    check_faults(
         "[store]\nkind = \"mysql\"",
         &["a.toml:4:8: store.kind: `mysql`"],
     );

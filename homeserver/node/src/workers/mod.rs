@@ -1,7 +1,9 @@
-//! What runs beside the edges: waking links, filling gaps in logs, and comparing logs with others.
+//! What runs beside the edges: waking links, filling gaps in logs, comparing logs with others, and
+//! deleting what is old.
 
 pub(crate) mod heads;
 mod repair;
+mod retention;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +14,15 @@ use crate::nodes::follow;
 use crate::server::Server;
 
 /// Starts the workers, with what the rows say is left to do. The node has entered. `poll` is how often
-/// to look for what other nodes wrote.
+/// to look for what other nodes wrote, `keep` how long logs are kept if not for ever.
 ///
 /// # Errors
 /// The store does not answer.
-pub async fn start(server: &Arc<Server>, poll: Duration) -> Result<(), StoreFault> {
+pub async fn start(
+    server: &Arc<Server>,
+    poll: Duration,
+    keep: Option<Duration>,
+) -> Result<(), StoreFault> {
     resume(server).await?;
     let peers = server.store.read().await?.peers().await?;
     for peer in peers {
@@ -38,6 +44,9 @@ pub async fn start(server: &Arc<Server>, poll: Duration) -> Result<(), StoreFaul
     tokio::spawn(async move { beating.nodes.beat(&beating.writer).await });
     tokio::spawn(repair::run(Arc::clone(server)));
     tokio::spawn(heads::run(Arc::clone(server)));
+    if let Some(keep) = keep {
+        tokio::spawn(retention::run(Arc::clone(server), keep));
+    }
     Ok(())
 }
 

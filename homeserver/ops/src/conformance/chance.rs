@@ -10,7 +10,7 @@ use super::observation::{FEW, MANY};
 use super::sample::{
     account, account_row, attestation, claim_row, device, device_row, entry, epoch_row,
     equivocation_row, key_package_row, link_row, member_row, message, node, node_row, parked_row,
-    peer_row, pending_row, pin_row, queued_row, reference, room, room_row, server,
+    peer_row, pending_row, pin_row, queued_row, reference, retention_row, room, room_row, server,
 };
 
 /// A change in numbers: which variant, and what it is about.
@@ -22,7 +22,7 @@ pub fn change((variant, numbers): Step) -> Change {
     let [a, b, c, d] = numbers;
     let [a, b] = [a % FEW, b % FEW];
     let (number, many) = (u64::from(c % MANY), d % MANY);
-    match variant % 39 {
+    match variant % 41 {
         0 => Change::PutAccount(account_row(a, b)),
         1 => Change::PutDevice(device_row(a, b, number)),
         2 | 3 => Change::PutKeyPackage(key_package(a, b, number, many)),
@@ -47,7 +47,7 @@ pub fn change((variant, numbers): Step) -> Change {
             device: device(d % FEW),
             left: Seq(number),
         },
-        _ => later_change(variant % 39, [a, b, c, d]),
+        _ => later_change(variant % 41, [a, b, c, d]),
     }
 }
 
@@ -91,6 +91,11 @@ fn later_change(variant: u8, [a, b, c, d]: [u8; 4]) -> Change {
         35 => Change::PutNode(node_row(a, number)),
         36 => Change::DropNode(node(a)),
         37 => Change::PutLink(link_row(a, b, number)),
+        38 => Change::DropEntries {
+            room: room(a),
+            up_to: Seq(number / 2),
+        },
+        39 => Change::PutRetention(retention_row(a, number, many)),
         34 => Change::PutEquivocation(Box::new(equivocation_row(a, d))),
         _ => Change::DropParked {
             room: room(a),

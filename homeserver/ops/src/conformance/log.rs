@@ -5,7 +5,7 @@ use entente_homeserver_core::Change;
 use entente_protocol::call::Ordered;
 use entente_protocol::entry::{Entry, EntryKind, Seq};
 
-use super::sample::{attestation, entry, message, room, server};
+use super::sample::{attestation, entry, message, retention_row, room, server};
 use super::{ALL, refuse, view, write};
 use crate::store::{LAST_ATTESTED_WITHIN, Store};
 
@@ -176,4 +176,42 @@ pub(super) async fn entries_of_any_size_come_back_whole(store: &dyn Store) {
     let mut read = view(store).await;
     let found = read.entries(&room(0), Seq(0), Seq(99), ALL).await;
     assert!(found == Ok(entries), "an entry came back changed");
+}
+
+pub(super) async fn entries_are_dropped_up_to_a_position(store: &dyn Store) {
+    let entries = [1, 2, 3, 5].map(|seq| entry(0, seq, 1, seq as u8));
+    append(store, entries.clone()).await;
+    append(store, [entry(1, 1, 1, 9)]).await;
+    let drop = |of: u8, up_to: u64| Change::DropEntries {
+        room: room(of),
+        up_to: Seq(up_to),
+    };
+    write(store, vec![drop(0, 0), drop(2, 9)]).await;
+    check(store, 0, (0, 9), &[1, 2, 3, 5]).await;
+    write(store, vec![drop(0, 2), drop(0, 1)]).await;
+    check(store, 0, (0, 9), &[3, 5]).await;
+    check(store, 1, (0, 9), &[1]).await;
+    let mut read = view(store).await;
+    for (n, is_there) in [(1, false), (2, false), (3, true), (5, true)] {
+        let found = read.ordered(&room(0), &server(1), &message(n)).await;
+        assert_eq!(found.map(|found| found.is_some()), Ok(is_there), "{n}");
+    }
+    // A message that was dropped may be ordered again, also in the same transaction.
+    let again = Change::AppendEntry(entry(0, 6, 1, 1));
+    let last = Change::AppendEntry(entry(0, 7, 1, 3));
+    write(store, vec![again, drop(0, 3), last]).await;
+    check(store, 0, (0, 9), &[5, 6, 7]).await;
+    write(store, vec![drop(0, u64::MAX)]).await;
+    check(store, 0, (0, 9), &[]).await;
+}
+
+pub(super) async fn how_far_back_a_log_goes_is_kept(store: &dyn Store) {
+    assert_eq!(view(store).await.retention(&room(0)).await, Ok(None));
+    for row in [retention_row(0, 1, 0), retention_row(0, 7, 32)] {
+        let changes = vec![Change::PutRetention(row.clone())];
+        write(store, changes).await;
+        let kept = view(store).await.retention(&room(0)).await;
+        assert_eq!(kept, Ok(Some(row)));
+    }
+    assert_eq!(view(store).await.retention(&room(1)).await, Ok(None));
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use entente_groups::{Epoch, RoomId, Suite};
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
-    MemberRow, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    MemberRow, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RetentionRow, RoomRow,
 };
 use entente_identity::{ServerDid, UnixMillis};
 use entente_protocol::call::Ordered;
@@ -14,6 +14,7 @@ use entente_protocol::equivocation::ShownHead;
 
 use super::sample::{account, device, local, message, node, reference, room, server};
 use crate::store::{Page, Read, StoreFault};
+use crate::wanted::{Found, Wanted};
 
 /// How many accounts, devices of each, rooms and servers there are.
 pub(super) const FEW: u8 = 3;
@@ -67,6 +68,9 @@ pub struct Observation {
     invitations: Vec<Vec<(ServerDid, u32)>>,
     parked: Vec<Vec<ParkedRow>>,
     parked_counts: Vec<u64>,
+    retention: Vec<Option<RetentionRow>>,
+    room_pages: Vec<Vec<RoomId>>,
+    together: Vec<Found>,
 }
 
 macro_rules! same {
@@ -114,6 +118,9 @@ impl Observation {
             invitations,
             parked,
             parked_counts,
+            retention,
+            room_pages,
+            together,
         );
         assert!(
             self == other,
@@ -146,7 +153,25 @@ async fn try_observe(read: &mut dyn Read) -> Result<Observation, StoreFault> {
     outboxes(read, &mut seen).await?;
     queues(read, &mut seen).await?;
     nodes(read, &mut seen).await?;
+    seen.together = vec![read.together(&everything_together()).await?];
     Ok(seen)
+}
+
+/// Everything of the sample that can be read together.
+pub(super) fn everything_together() -> Wanted {
+    let mut wanted = Wanted::default();
+    for n in 0..FEW {
+        wanted.rooms.insert(room(n));
+        for a in 0..FEW {
+            let devices = (0..FEW).map(|d| (room(n), account(a), device(d)));
+            wanted.members.extend(devices);
+            let messages = (0..MANY).map(|m| (room(n), server(a), message(m)));
+            wanted.messages.extend(messages);
+        }
+        let waiting = (0..MANY).map(|m| (room(n), message(m)));
+        wanted.pending.extend(waiting);
+    }
+    wanted
 }
 
 async fn accounts(read: &mut dyn Read, seen: &mut Observation) -> Result<(), StoreFault> {
@@ -213,6 +238,10 @@ async fn rooms(read: &mut dyn Read, seen: &mut Observation) -> Result<(), StoreF
 async fn logs(read: &mut dyn Read, seen: &mut Observation) -> Result<(), StoreFault> {
     for n in 0..FEW {
         let id = room(n);
+        seen.retention.push(read.retention(&id).await?);
+        for (after, limit) in [(None, 2), (Some(&id), usize::MAX), (Some(&id), 0)] {
+            seen.room_pages.push(read.rooms_after(after, limit).await?);
+        }
         seen.attested.push(read.last_attested(&id).await?);
         for page in PAGES {
             for (after, until) in [(0, u64::MAX), (0, 5), (3, 8), (4, 4), (6, 2)] {

@@ -172,3 +172,22 @@ pub(super) async fn epochs_are_kept_until_they_are_dropped(store: &dyn Store) {
     let other = read.epoch(&room(1), Epoch(3)).await;
     assert_eq!(other, Ok(Some(epoch_row(1, 3, 4))));
 }
+
+pub(super) async fn rooms_come_in_pages(store: &dyn Store) {
+    let rows = [3, 1, 2].map(|n| Change::PutRoom(room_row(n, 1)));
+    write(store, rows.into()).await;
+    let mut read = view(store).await;
+    let mut all = [1, 2, 3].map(room);
+    all.sort_unstable();
+    for (after, limit, expect) in [
+        (None, usize::MAX, &all[..]),
+        (None, 2, &all[..2]),
+        (Some(&all[0]), 1, &all[1..2]),
+        (Some(&all[1]), 9, &all[2..]),
+        (Some(&all[2]), 9, &[]),
+        (None, 0, &[]),
+    ] {
+        let page = read.rooms_after(after, limit).await;
+        assert_eq!(page, Ok(expect.to_vec()), "{limit} after {after:?}");
+    }
+}

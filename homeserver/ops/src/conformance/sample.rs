@@ -4,7 +4,7 @@ use entente_federation::inbox::InStream;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, LeafIndex, MessageId, RoomId, Suite};
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, MemberRow,
-    NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RetentionRow, RoomRow,
 };
 use entente_identity::{
     AccountClaim, AccountDid, Device, DeviceId, DeviceRole, Handle, HomeRecord, HpkePublicKey,
@@ -186,6 +186,15 @@ pub(super) fn node_row(n: u8, beat: u64) -> NodeRow {
         node: node(n),
         name: format!("node-{n}"),
         beat,
+    }
+}
+
+pub(super) fn retention_row(of: u8, kept_from: u64, marks: u8) -> RetentionRow {
+    let marks = (0..marks).map(u64::from);
+    RetentionRow {
+        room: room(of),
+        kept_from: Seq(kept_from),
+        marks: marks.map(|n| (Seq(n), UnixMillis(n * 7))).collect(),
     }
 }
 

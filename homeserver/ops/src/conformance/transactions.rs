@@ -5,10 +5,11 @@ use entente_protocol::entry::Seq;
 use futures::poll;
 
 use super::chance::change;
-use super::observation::{Observation, observe};
+use super::observation::{Observation, everything_together, observe};
 use super::sample::{account_row, entry, member_row, room, room_row, server};
 use super::{ALL, view, write};
 use crate::store::{Store, StoreFault};
+use crate::wanted::{Found, Wanted, one_by_one};
 
 /// Changes of every variant of which none is refused.
 fn everything() -> Vec<Change> {
@@ -40,6 +41,25 @@ pub(super) async fn reads_within_a_transaction_see_what_it_wrote(store: &dyn Sto
     assert_ne!(within, before);
     tx.commit().await.expect("committed");
     assert_eq!(committed(store).await, within);
+}
+
+pub(super) async fn what_is_read_together_is_what_is_read_one_by_one(store: &dyn Store) {
+    let wanted = everything_together();
+    let mut tx = store.begin().await.expect("the store can be written");
+    assert_eq!(tx.together(&wanted).await, Ok(Found::default()));
+    let frozen = change((34, [1; 4]));
+    let changes = everything().into_iter().chain([frozen]);
+    tx.apply(changes.collect()).await.expect("applied");
+    let found = tx.together(&wanted).await;
+    assert_eq!(found, one_by_one(&mut *tx, &wanted).await);
+    let found = found.expect("the read is answered");
+    let nothing = Found::default();
+    assert_ne!(found.rooms, nothing.rooms);
+    assert_ne!(found.frozen, nothing.frozen);
+    assert_ne!(found.members, nothing.members);
+    assert_ne!(found.ordered, nothing.ordered);
+    assert_ne!(found.pending, nothing.pending);
+    assert_eq!(tx.together(&Wanted::default()).await, Ok(nothing));
 }
 
 pub(super) async fn a_dropped_transaction_leaves_nothing(store: &dyn Store) {

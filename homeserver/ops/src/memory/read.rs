@@ -8,7 +8,8 @@ use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, MessageId, RoomId, Sui
 use entente_homeserver_core::Owed;
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, LogEnd,
-    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    MemberRow, NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RetentionRow,
+    RoomRow,
 };
 use entente_identity::{AccountDid, DeviceId, LocalPart, ServerDid, UnixMillis, encode};
 use entente_protocol::call::Ordered;
@@ -21,6 +22,7 @@ use imbl::OrdMap;
 use super::View;
 use super::rows::Rows;
 use crate::store::{LAST_ATTESTED_WITHIN, Page, Read, StoreFault};
+use crate::wanted::{Found, Wanted, one_by_one};
 
 #[async_trait]
 impl<T: Send> Read for View<T> {
@@ -138,6 +140,19 @@ impl<T: Send> Read for View<T> {
     ) -> Result<Vec<Entry>, StoreFault> {
         let entries = span(&self.rows, room, after, until).cloned();
         Ok(fill(page, entries, |entry| encode(entry).len()))
+    }
+
+    async fn retention(&mut self, room: &RoomId) -> Result<Option<RetentionRow>, StoreFault> {
+        Ok(self.rows.retention.get(room).cloned())
+    }
+
+    async fn rooms_after(
+        &mut self,
+        after: Option<&RoomId>,
+        limit: usize,
+    ) -> Result<Vec<RoomId>, StoreFault> {
+        let rooms = following(&self.rows.rooms, after, limit);
+        Ok(rooms.into_iter().map(|row| row.room).collect())
     }
 
     async fn ordered(
@@ -341,12 +356,16 @@ impl<T: Send> Read for View<T> {
         let parked = self.rows.parked.values();
         Ok(u64::from(count(parked.filter(|row| row.peer == *peer))))
     }
+
+    async fn together(&mut self, wanted: &Wanted) -> Result<Found, StoreFault> {
+        one_by_one(self, wanted).await
+    }
 }
 
 /// At most so many rows after a key.
-fn following<T: Clone>(
-    rows: &OrdMap<ServerDid, T>,
-    after: Option<&ServerDid>,
+fn following<K: Ord + Clone, T: Clone>(
+    rows: &OrdMap<K, T>,
+    after: Option<&K>,
     limit: usize,
 ) -> Vec<T> {
     let start = after.map_or(Unbounded, |after| Excluded(after.clone()));

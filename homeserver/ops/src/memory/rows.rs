@@ -5,7 +5,7 @@ use std::sync::Arc;
 use entente_groups::{Epoch, KeyPackageRef, KeyPackageUse, MessageId, RoomId};
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, DeviceRow, EpochRow, EquivocationRow, KeyPackageRow, LinkRow, MemberRow,
-    NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RoomRow,
+    NodeId, NodeRow, ParkedRow, PeerRow, PendingRow, PinRow, QueuedRow, RetentionRow, RoomRow,
 };
 use entente_homeserver_core::{Change, Owed};
 use entente_identity::{AccountDid, DeviceId, ServerDid};
@@ -27,6 +27,7 @@ pub(super) struct Rows {
     pub(super) logs: OrdMap<RoomId, OrdMap<Seq, Arc<Entry>>>,
     /// Where each message stands in its room's log.
     pub(super) messages: OrdMap<(RoomId, ServerDid, MessageId), Seq>,
+    pub(super) retention: OrdMap<RoomId, RetentionRow>,
     pub(super) members: OrdMap<RoomId, OrdMap<DeviceKey, MemberRow>>,
     pub(super) groups: OrdMap<RoomId, OrdMap<Vec<u8>, Arc<Vec<u8>>>>,
     pub(super) epochs: OrdMap<(RoomId, Epoch), Arc<EpochRow>>,
@@ -61,6 +62,8 @@ impl Rows {
             Change::PutClaim(row) => put(&mut self.claims, (row.room, row.reference.clone()), row),
             Change::PutRoom(row) => put(&mut self.rooms, row.room, row),
             Change::AppendEntry(entry) => self.append_entry(entry)?,
+            Change::DropEntries { room, up_to } => self.drop_entries(room, up_to),
+            Change::PutRetention(row) => put(&mut self.retention, row.room, row),
             Change::Attest {
                 room,
                 seq,
@@ -147,6 +150,18 @@ impl Rows {
         self.messages.insert(message, header.seq);
         log.insert(header.seq, Arc::new(entry));
         Ok(())
+    }
+
+    fn drop_entries(&mut self, room: RoomId, up_to: Seq) {
+        let Some(log) = self.logs.get_mut(&room) else {
+            return;
+        };
+        while let Some((seq, entry)) = log.get_min().filter(|(seq, _)| *seq <= up_to) {
+            let (seq, header) = (*seq, entry.header.clone());
+            log.remove(&seq);
+            let message = (room, header.origin, header.message_id);
+            self.messages.remove(&message);
+        }
     }
 
     fn entry_mut(&mut self, room: RoomId, seq: Seq) -> Result<&mut Entry, StoreFault> {

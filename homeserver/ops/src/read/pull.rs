@@ -1,9 +1,10 @@
 //! A follower asks for entries that it lacks.
 
+use entente_groups::RoomId;
 use entente_homeserver_core::rows::MemberRow;
 use entente_identity::ServerDid;
 use entente_protocol::call::Pull;
-use entente_protocol::entry::{Entry, Seq};
+use entente_protocol::entry::{Entry, EntryHash, Seq};
 use entente_protocol::fault::{Fault, FaultCode};
 use entente_protocol::limits::{MAX_PAGE_BYTES, MAX_PAGE_ENTRIES};
 
@@ -29,19 +30,16 @@ pub async fn pull(
     let came_in = came_in(&times.map_err(failed)?).ok_or_else(no_room)?;
     // Nobody gets what is before its first member's time, whatever it knows of it.
     let after = request.after.seq.max(Seq(came_in.0.saturating_sub(1)));
-    if request.after.seq > Seq(0) {
-        let page = Page {
-            items: 1,
-            bytes: usize::MAX,
-        };
-        let named = request.after.seq;
-        let before = Seq(named.0 - 1);
-        let known = read.entries(&request.room, before, named, page).await;
-        let known = known.map_err(failed)?;
-        let same = known
-            .first()
-            .is_some_and(|entry| entry.header.hash() == request.after.hash);
-        if !same {
+    let retention = read.retention(&request.room).await.map_err(failed)?;
+    let kept_from = retention.map_or(Seq(0), |row| row.kept_from);
+    if after.0.saturating_add(1) < kept_from.0 {
+        let detail = format!("the log is kept from position {} on", kept_from.0);
+        return Err(Fault::new(FaultCode::Gone, &detail));
+    }
+    let named = request.after;
+    if named.seq > Seq(0) {
+        let known = hash_at(read, &request.room, named.seq).await;
+        if known.map_err(failed)? != Some(named.hash) {
             let detail = "the entry that you have at that position is not this log's";
             return Err(Fault::new(FaultCode::PeerMisbehaved, detail));
         }
@@ -73,6 +71,25 @@ fn came_in(times: &[MemberRow]) -> Option<Seq> {
         began = began.min(joined);
     }
     Some(began)
+}
+
+/// The hash of the entry at a position, also if it is the last before those that are kept.
+async fn hash_at(
+    read: &mut dyn Read,
+    room: &RoomId,
+    seq: Seq,
+) -> Result<Option<EntryHash>, StoreFault> {
+    let page = Page {
+        items: 1,
+        bytes: usize::MAX,
+    };
+    let (before, next) = (Seq(seq.0 - 1), Seq(seq.0.saturating_add(1)));
+    let found = read.entries(room, before, next, page).await?;
+    let header = found.first().map(|entry| &entry.header);
+    Ok(header.map(|header| match header.seq == seq {
+        true => header.hash(),
+        false => header.prev_hash,
+    }))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use entente_homeserver_core::rows::{ParkedRow, PeerRow};
 use entente_homeserver_core::submit::{Known, relayed};
 use entente_homeserver_core::{Change, Decision};
 use entente_identity::{PublicKey, ServerDid};
-use entente_protocol::entry::Entry;
+use entente_protocol::entry::{Entry, EntryHeader};
 use entente_protocol::fault::FaultCode;
 use entente_protocol::relay::{Item, RelayReply, RelayedSubmission, VerifiedBatch};
 
@@ -19,6 +19,7 @@ use super::{Outcome, freeze, refuse};
 use crate::command::Answer;
 use crate::read::heads;
 use crate::store::StoreFault;
+use crate::wanted::Wanted;
 use crate::work::Work;
 
 /// Most items of one peer that may wait parked; beyond it the peer is told to wait.
@@ -45,14 +46,18 @@ pub(crate) async fn run(work: &mut Work<'_>, batch: VerifiedBatch) -> Outcome {
         Intake::OtherEpoch => return refuse(FaultCode::PeerMisbehaved),
     };
     let mut parked = None;
-    let count = batch.items.len() - skip;
-    for (index, bytes) in batch.items.iter().enumerate().skip(skip) {
-        let number = batch.first + index as u64;
+    let new = &batch.items[skip..];
+    let count = new.len();
+    let items: Vec<_> = new.iter().map(|bytes| Item::from_bytes(bytes)).collect();
+    let wanted = wanted(&work.here.me, &batch.origin, items.iter().flatten());
+    work.load(wanted).await?;
+    for (done, item) in items.into_iter().enumerate() {
+        let number = batch.first + (skip + done) as u64;
         let sender = (&batch.origin, &batch.key);
         let place = (row.incoming.epoch, number);
-        if !take(work, sender, place, bytes, &mut parked).await? {
+        let item = item.map_err(|fault| fault.to_string());
+        if !take(work, sender, place, (item, &new[done]), &mut parked).await? {
             let retry_after_ms = PARKED_RETRY_MS;
-            let done = index - skip;
             advance(work, &batch.origin, row.incoming, done).await?;
             return Ok(Ok(Answer::Received(RelayReply::Busy { retry_after_ms })));
         }
@@ -62,6 +67,42 @@ pub(crate) async fn run(work: &mut Work<'_>, batch: VerifiedBatch) -> Outcome {
         stream_epoch: incoming.epoch,
         up_to: incoming.last,
     })))
+}
+
+/// What the items of a batch will ask for, as far as it grows with their number.
+fn wanted<'a>(me: &ServerDid, from: &ServerDid, items: impl Iterator<Item = &'a Item>) -> Wanted {
+    let mut wanted = Wanted::default();
+    for item in items {
+        match item {
+            Item::Entry(entry) => want_entry(&mut wanted, me, &entry.header),
+            Item::Submission(relayed) => {
+                let submission = &relayed.submission;
+                let room = submission.room;
+                wanted.rooms.insert(room);
+                let member = (room, relayed.account, relayed.device);
+                wanted.members.insert(member);
+                let message = (room, from.clone(), submission.message_id);
+                wanted.messages.insert(message);
+            }
+            Item::Refusal(refusal) => {
+                wanted.rooms.insert(refusal.room);
+                wanted.pending.insert((refusal.room, refusal.message_id));
+            }
+            Item::Delivered(watermark) => _ = wanted.rooms.insert(watermark.room),
+            Item::Welcome(_) | Item::Invite(_) => {}
+        }
+    }
+    wanted
+}
+
+/// What an entry will ask for.
+pub(super) fn want_entry(wanted: &mut Wanted, me: &ServerDid, header: &EntryHeader) {
+    wanted.rooms.insert(header.room);
+    let message = (header.room, header.origin.clone(), header.message_id);
+    wanted.messages.insert(message);
+    if header.origin == *me {
+        wanted.pending.insert((header.room, header.message_id));
+    }
 }
 
 /// Moves the cursor. The row is loaded again: the items may have changed what is owed to the peer.
@@ -86,10 +127,10 @@ async fn take(
     work: &mut Work<'_>,
     (from, key): (&ServerDid, &PublicKey),
     (stream_epoch, number): (u64, u64),
-    bytes: &[u8],
+    (item, bytes): (Result<Item, String>, &[u8]),
     parked: &mut Option<u64>,
 ) -> Result<bool, StoreFault> {
-    let (received, entry) = match Item::from_bytes(bytes) {
+    let (received, entry) = match item {
         Ok(Item::Entry(entry)) => {
             let place = (entry.header.room, entry.header.seq);
             let received = if !work.attestation_holds(&entry, from, key) {
@@ -103,7 +144,7 @@ async fn take(
             (received, Some(place))
         }
         Ok(item) => (take_other(work, from, item).await?, None),
-        Err(fault) => (Received::Parked(fault.to_string()), None),
+        Err(reason) => (Received::Parked(reason), None),
     };
     let Received::Parked(reason) = received else {
         return Ok(true);

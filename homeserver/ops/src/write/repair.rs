@@ -8,6 +8,7 @@ use entente_protocol::fault::FaultCode;
 
 use super::{Outcome, receive, refuse};
 use crate::command::Answer;
+use crate::wanted::Wanted;
 use crate::work::Work;
 
 pub(crate) async fn run(
@@ -16,6 +17,11 @@ pub(crate) async fn run(
     from: ServerDid,
     entries: Vec<Entry>,
 ) -> Outcome {
+    let mut wanted = Wanted::default();
+    for entry in &entries {
+        receive::want_entry(&mut wanted, &work.here.me, &entry.header);
+    }
+    work.load(wanted).await?;
     for entry in entries {
         if entry.header.room != room {
             return refuse(FaultCode::PeerMisbehaved);

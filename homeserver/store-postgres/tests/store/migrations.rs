@@ -28,9 +28,9 @@ fn an_empty_database_is_brought_up_to_date() {
     let database = postgres.database().unwrap();
     let url = postgres.url(&database);
     drop(open(&url));
-    assert_eq!(postgres.ask(&database, VERSIONS).unwrap(), "1,2,3");
+    assert_eq!(postgres.ask(&database, VERSIONS).unwrap(), "1,2,3,4");
     drop(open(&url));
-    assert_eq!(postgres.ask(&database, VERSIONS).unwrap(), "1,2,3");
+    assert_eq!(postgres.ask(&database, VERSIONS).unwrap(), "1,2,3,4");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_newer_database_is_refused_and_left_as_it_is() {
         assert!(reason.contains("1000"), "{reason}");
         assert!(reason.contains("newer"), "{reason}");
     }
-    assert_eq!(postgres.ask(&database, VERSIONS).unwrap(), "1,2,3,1000");
+    assert_eq!(postgres.ask(&database, VERSIONS).unwrap(), "1,2,3,4,1000");
     let back = "DELETE FROM refinery_schema_history WHERE version = 1000";
     postgres.ask(&database, back).unwrap();
     open(&url);
@@ -68,7 +68,7 @@ fn an_older_database_is_not_touched_when_that_is_not_wanted() {
     assert!(PostgresStore::check(&settings).is_err());
     let reason = refuse(&url, Migrations::Refuse);
     assert!(reason.contains("version 0"), "{reason}");
-    assert!(reason.contains("needs version 3"), "{reason}");
+    assert!(reason.contains("needs version 4"), "{reason}");
     assert!(reason.contains("start one node"), "{reason}");
     assert_eq!(postgres.ask(&database, TABLES).unwrap(), "0");
     drop(open(&url));
@@ -93,7 +93,7 @@ fn of_nodes_that_start_together_one_migrates() {
                 });
             }
         });
-        assert_eq!(postgres.ask(&database, VERSIONS).unwrap(), "1,2,3");
+        assert_eq!(postgres.ask(&database, VERSIONS).unwrap(), "1,2,3,4");
     }
 }
 

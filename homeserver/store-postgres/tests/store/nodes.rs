@@ -33,14 +33,14 @@ const ALL: Page = Page {
     items: usize::MAX,
     bytes: usize::MAX,
 };
-const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
-const EPOCH: Epoch = Epoch(1);
+pub(crate) const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+pub(crate) const EPOCH: Epoch = Epoch(1);
 
-fn server(name: &str) -> ServerDid {
+pub(crate) fn server(name: &str) -> ServerDid {
     format!("did:web:{name}.example").parse().unwrap()
 }
 
-fn here() -> Here {
+pub(crate) fn here() -> Here {
     Here {
         me: server("org-a"),
         key_id: "fed-test".to_owned(),
@@ -49,16 +49,16 @@ fn here() -> Here {
     }
 }
 
-fn room(n: u8) -> RoomId {
+pub(crate) fn room(n: u8) -> RoomId {
     RoomId([n; 32])
 }
 
-fn sender() -> (AccountDid, DeviceId) {
+pub(crate) fn sender() -> (AccountDid, DeviceId) {
     let account = AccountDid::new(SigningKey::from_seed(&[7; 32]).public());
     (account, DeviceId([7; 16]))
 }
 
-fn write(store: &PostgresStore, changes: Vec<Change>) {
+pub(crate) fn write(store: &PostgresStore, changes: Vec<Change>) {
     block_on(async {
         let mut tx = store.begin().await.unwrap();
         tx.apply(changes).await.unwrap();
@@ -67,7 +67,7 @@ fn write(store: &PostgresStore, changes: Vec<Change>) {
 }
 
 /// Rooms that this server orders for two others, with one member here.
-fn found_rooms(store: &PostgresStore, rooms: u8) {
+pub(crate) fn found_rooms(store: &PostgresStore, rooms: u8) {
     let (account, device) = sender();
     let changes = (0..rooms).flat_map(|n| {
         let head = Head {
@@ -99,7 +99,7 @@ fn found_rooms(store: &PostgresStore, rooms: u8) {
 }
 
 /// An MLS PrivateMessage in form (RFC 9420 §6), as far as a server looks into one.
-fn ciphertext(room: RoomId, id: MessageId) -> Vec<u8> {
+pub(crate) fn ciphertext(room: RoomId, id: MessageId) -> Vec<u8> {
     let mut bytes = vec![0, 1, 0, 2, 32];
     bytes.extend(room.0);
     bytes.extend(EPOCH.0.to_be_bytes());
@@ -114,7 +114,7 @@ fn ciphertext(room: RoomId, id: MessageId) -> Vec<u8> {
     bytes
 }
 
-fn submit(n: u8, node: u8, message: u32) -> Command {
+pub(crate) fn submit(n: u8, node: u8, message: u32) -> Command {
     let mut id = [node; 16];
     id[..4].copy_from_slice(&message.to_be_bytes());
     let id = MessageId(id);
@@ -130,7 +130,7 @@ fn submit(n: u8, node: u8, message: u32) -> Command {
     }
 }
 
-fn run(store: &PostgresStore, commands: Vec<Command>) -> Vec<Result<Answer, Fault>> {
+pub(crate) fn run(store: &PostgresStore, commands: Vec<Command>) -> Vec<Result<Answer, Fault>> {
     let executed = block_on(execute(store, &here(), commands, NOW));
     assert_eq!(executed.failure, None);
     executed.answers
