@@ -3,7 +3,7 @@
 //! Invariant: what is started here is bounded in time, and what it prints goes into the error when it
 //! fails. Which containers are meant is the caller's part: every caller names its own project.
 
-use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::network::binaries;
+
 /// No single call of Docker takes longer.
 const CALL_LIMIT: Duration = Duration::from_secs(600);
 /// How much of what a failed program printed is shown.
 const SHOWN_LINES: usize = 15;
-/// Settings of the surrounding shell that would get between a network and its compose file.
-const OUR_VARIABLES: &str = "ENTENTE_";
 
 /// The programs that were found.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +85,7 @@ impl Docker {
                 command.arg("compose");
                 command
             }
-            ComposeProgram::Standalone => hermetic(OsString::from("docker-compose")),
+            ComposeProgram::Standalone => hermetic("docker-compose"),
         }
     }
 }
@@ -93,7 +93,7 @@ impl Docker {
 /// The program `docker`, the arguments still to come.
 #[must_use]
 pub fn docker() -> Command {
-    hermetic(OsString::from("docker"))
+    hermetic("docker")
 }
 
 /// Runs a command to its end and returns what it printed to standard output.
@@ -161,13 +161,9 @@ fn ending(output: &Output) -> String {
     lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
 }
 
-fn hermetic(program: OsString) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with(OUR_VARIABLES) {
-            command.env_remove(name);
-        }
-    }
+/// Without settings of the surrounding shell that would get between a network and its compose file.
+fn hermetic(program: &str) -> Command {
+    let mut command = binaries::hermetic(Path::new(program));
     command.env_remove("COMPOSE_FILE");
     command.env_remove("COMPOSE_PROJECT_NAME");
     command.env_remove("COMPOSE_PROFILES");

@@ -3,7 +3,7 @@
 //! Texts are unique within a play, so what people have in the end is judged by the texts themselves and
 //! not by any id or position that the programs under judgment made up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub struct Tally {
     pub lost: usize,
     /// Copies beyond the first, over all readers.
     pub duplicated: usize,
-    /// Messages that somebody has who had no part in them.
+    /// Messages that somebody has who had no part in them, or that nobody said.
     pub strayed: usize,
     /// Whether any two readers have what they share in the same order.
     pub order_agrees: bool,
@@ -77,12 +77,14 @@ impl Tally {
             let mut others = (0..heard.len()).filter(|reader| !said.readers.contains(reader));
             others.any(|reader| has(reader, &said.text) > 0)
         };
+        let known: HashSet<&str> = said.iter().map(|said| said.text.as_str()).collect();
+        let heard_of: HashSet<&str> = counts.iter().flat_map(HashMap::keys).copied().collect();
         Self {
             sent: said.len(),
             delivered,
             lost: said.len() - delivered,
             duplicated: counts.iter().flat_map(HashMap::values).map(|n| n - 1).sum(),
-            strayed: said.iter().filter(strangers).count(),
+            strayed: said.iter().filter(strangers).count() + heard_of.difference(&known).count(),
             order_agrees: order_agrees(heard),
         }
     }
@@ -191,6 +193,7 @@ mod tests {
         check(said, &["a b c", "a b b"], [3, 0, 1, 0], true);
         check(said, &["a b c", "b a"], [3, 0, 0, 0], false);
         check(said, &["a b c", "a b c"], [3, 0, 0, 1], true);
+        check(said, &["a b c", "a x b"], [3, 0, 0, 1], true);
         check(said, &["", ""], [0, 3, 0, 0], true);
     }
 }

@@ -1,11 +1,12 @@
 //! A person inside this process: the SDK under the client program, with a real vault on disk. For plays
 //! that need thousands of messages or hundreds of people.
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use entente_identity::Handle;
 use entente_sdk::{
     Client, InviteId, Meaning, Message, MessageId, Milestone, RecoveryWords, RegisterOptions,
@@ -30,6 +31,39 @@ pub struct Member {
     client: Client,
     profile: PathBuf,
     words: Arc<str>,
+}
+
+/// What somebody knows of a room's log.
+#[derive(Clone, Debug)]
+pub struct KnownLog {
+    /// Its last position.
+    pub end: u64,
+    /// How many of its entries are commits.
+    pub commits: u64,
+    /// Where the messages stand.
+    pub places: BTreeSet<(u64, MessageId)>,
+}
+
+impl KnownLog {
+    /// Checks that every entry after the room's first one is a commit or a message that is shown: none stands
+    /// there twice, no place is empty or taken by two. For rooms that nobody left, and who was there from the
+    /// beginning.
+    ///
+    /// # Errors
+    /// When there are more entries, or fewer.
+    pub fn is_whole(&self) -> Result<()> {
+        let places: HashSet<u64> = self.places.iter().map(|(seq, _)| *seq).collect();
+        let shown = self.places.len();
+        ensure!(places.len() == shown, "two messages stand at one place");
+        let entries = 1 + self.commits + u64::try_from(shown)?;
+        ensure!(
+            self.end == entries,
+            "the log has {} entries, where the first, {} commits and {shown} messages are known",
+            self.end,
+            self.commits
+        );
+        Ok(())
+    }
 }
 
 impl Member {
@@ -157,16 +191,35 @@ impl Member {
     /// When the vault cannot be read.
     pub async fn texts(&self, room: RoomId) -> Result<Vec<String>> {
         let messages = self.client.history(room, ALL, None).await?;
-        let texts = messages
-            .iter()
-            .filter_map(|message| match message.meaning() {
-                Meaning::Text(text) => Some(text),
-                Meaning::Reaction(_)
-                | Meaning::Deleted
-                | Meaning::RoomProfile { .. }
-                | Meaning::Unknown { .. } => None,
-            });
-        Ok(texts.collect())
+        Ok(messages.iter().filter_map(text_of).collect())
+    }
+
+    /// Those of the texts that this person knows to be in the room's log.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn texts_in_log(&self, room: RoomId) -> Result<Vec<String>> {
+        let messages = self.client.history(room, ALL, None).await?;
+        let ordered = messages.iter().filter(|it| it.state.position().is_some());
+        Ok(ordered.filter_map(text_of).collect())
+    }
+
+    /// What this person knows of a room's log, and of which messages.
+    ///
+    /// # Errors
+    /// When the vault cannot be read.
+    pub async fn log(&self, room: RoomId) -> Result<KnownLog> {
+        let summary = self.client.room(room).await?;
+        let messages = self.client.history(room, ALL, None).await?;
+        let places = messages.iter().filter_map(|message| {
+            let position = message.state.position()?;
+            Some((position.seq.0, message.id))
+        });
+        Ok(KnownLog {
+            end: summary.cursor.0,
+            commits: summary.epoch.0,
+            places: places.collect(),
+        })
     }
 
     /// Waits until this person has so many texts of a room, and returns them.
@@ -185,6 +238,43 @@ impl Member {
     }
 }
 
+fn text_of(message: &Message) -> Option<String> {
+    match message.meaning() {
+        Meaning::Text(text) => Some(text),
+        Meaning::Reaction(_)
+        | Meaning::Deleted
+        | Meaning::RoomProfile { .. }
+        | Meaning::Unknown { .. } => None,
+    }
+}
+
 fn profile_of(folder: &Folder, handle: &Handle) -> PathBuf {
     folder.people().join("profiles").join(handle.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(end: u64, places: &[u64], says: Option<&str>) {
+        let ids = (0..).map(|id| MessageId([id; 16]));
+        let log = KnownLog {
+            end,
+            commits: 2,
+            places: places.iter().copied().zip(ids).collect(),
+        };
+        match (log.is_whole(), says) {
+            (Ok(()), None) => {}
+            (Err(error), Some(says)) => assert!(error.to_string().contains(says), "{error}"),
+            (result, _) => panic!("{end}, {places:?}: {result:?}"),
+        }
+    }
+
+    #[test]
+    fn a_log_holds_what_is_shown_and_nothing_twice() {
+        check(6, &[3, 5, 6], None);
+        check(7, &[3, 5, 6], Some("the log has 7 entries"));
+        check(6, &[3, 5], Some("the log has 6 entries"));
+        check(6, &[3, 5, 5], Some("at one place"));
+    }
 }

@@ -42,6 +42,20 @@ pub fn listed(plan: &Plan, list: &[String]) -> Result<Vec<Handle>> {
     Ok(handles)
 }
 
+/// Those that are to be registered: of the list, or one on each server of a network without people.
+///
+/// # Errors
+/// As for [`listed`].
+pub fn newcomers(plan: &Plan, list: Option<&[String]>) -> Result<Vec<Handle>> {
+    let mut wanted = match list {
+        Some(list) => listed(plan, list)?,
+        None if plan.people.is_empty() => one_per_server(plan)?,
+        None => Vec::new(),
+    };
+    wanted.retain(|handle| !plan.people.contains(&handle.to_string()));
+    Ok(wanted)
+}
+
 fn name(index: usize) -> String {
     match NAMES.get(index) {
         Some(name) => (*name).to_owned(),
@@ -56,7 +70,7 @@ mod tests {
 
     #[test]
     fn people_are_spread_over_the_servers() {
-        let plan = Plan::new(2, &PortClaim::any().unwrap()).unwrap();
+        let mut plan = Plan::new(2, &PortClaim::any().unwrap()).unwrap();
         let check = |handles: Result<Vec<Handle>>, expect: &str| {
             let texts: Vec<String> = handles.unwrap().iter().map(ToString::to_string).collect();
             assert_eq!(texts.join(" "), expect);
@@ -69,5 +83,12 @@ mod tests {
         );
         assert!(listed(&plan, &["x@org-c.test".to_owned()]).is_err());
         assert!(listed(&plan, &["Zoe".to_owned()]).is_err());
+        check(newcomers(&plan, None), "alice@org-a.test bob@org-b.test");
+        plan.people = vec!["zoe@org-a.test".to_owned()];
+        check(newcomers(&plan, None), "");
+        check(
+            newcomers(&plan, Some(&list)),
+            "max@org-b.test eve@org-b.test",
+        );
     }
 }

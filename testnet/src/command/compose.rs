@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use super::show_people;
 use crate::args::{Compose, ComposeLogs, ComposeUp, Options};
 use crate::cast::{Person, names};
 use crate::compose::containers::ContainerState;
@@ -99,16 +100,7 @@ async fn seed(
     binaries: &Binaries,
     narrator: Narrator,
 ) -> Result<()> {
-    let wanted = match &what.seed_people {
-        Some(list) => names::listed(network.plan(), list)?,
-        None if network.plan().people.is_empty() => names::one_per_server(network.plan())?,
-        None => Vec::new(),
-    };
-    let known = network.plan().people.clone();
-    let new = wanted.into_iter();
-    let new: Vec<_> = new
-        .filter(|who| !known.contains(&who.to_string()))
-        .collect();
+    let new = names::newcomers(network.plan(), what.seed_people.as_deref())?;
     let busy = narrator.progress("registering people", new.len());
     for handle in new {
         let folder = network.folder().clone();
@@ -142,17 +134,7 @@ async fn tell(
     for state in &up.containers {
         narrator.line(&state.to_string());
     }
-    narrator.act("People");
-    narrator.line(&up.people.join(", "));
-    if let [first, .., last] = &up.people[..] {
-        narrator.act("Talk");
-        narrator.line(&format!(
-            "testnet as {first} -- room create tea\n\
-             testnet as {first} -- room invite tea {last}\n\
-             testnet as {last} -- room join\n\
-             testnet as {first} -- chat tea"
-        ));
-    }
+    show_people(&up.people, "Talk", narrator);
     if let Some(metrics) = up.prometheus {
         narrator.act(&format!("Prometheus answers on http://127.0.0.1:{metrics}"));
     }

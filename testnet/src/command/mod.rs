@@ -76,6 +76,21 @@ impl Options {
     }
 }
 
+/// Tells who is there, and `how` they talk.
+fn show_people(people: &[String], how: &str, narrator: Narrator) {
+    narrator.act("People");
+    narrator.line(&people.join(", "));
+    if let [first, .., last] = people {
+        narrator.act(how);
+        narrator.line(&format!(
+            "testnet as {first} -- room create tea\n\
+             testnet as {first} -- room invite tea {last}\n\
+             testnet as {last} -- room join\n\
+             testnet as {first} -- chat tea"
+        ));
+    }
+}
+
 fn done((): ()) -> ExitCode {
     ExitCode::SUCCESS
 }

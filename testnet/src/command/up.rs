@@ -3,6 +3,7 @@
 use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::show_people;
 use crate::args::{Options, Up};
 use crate::cast::{Person, names};
 use crate::narrator::Narrator;
@@ -40,21 +41,17 @@ async fn hold(network: &mut Network, up: &Up, narrator: Narrator) -> Result<()> 
     }
     show_servers(network, narrator);
     seed(network, up, narrator).await?;
-    show_people(network, narrator);
+    show_people(
+        &network.plan().people,
+        "Talk, from another terminal",
+        narrator,
+    );
+    narrator.act("Ctrl-C stops the network");
     network.watch().await
 }
 
 async fn seed(network: &mut Network, up: &Up, narrator: Narrator) -> Result<()> {
-    let wanted = match &up.seed_people {
-        Some(list) => names::listed(network.plan(), list)?,
-        None if network.plan().people.is_empty() => names::one_per_server(network.plan())?,
-        None => Vec::new(),
-    };
-    let known = network.plan().people.clone();
-    let new: Vec<_> = wanted
-        .into_iter()
-        .filter(|handle| !known.contains(&handle.to_string()))
-        .collect();
+    let new = names::newcomers(network.plan(), up.seed_people.as_deref())?;
     let busy = narrator.progress("registering people", new.len());
     for handle in new {
         Person::of(network, &handle).register().await?;
@@ -78,20 +75,4 @@ fn show_servers(network: &Network, narrator: Narrator) {
         "everything lies in {}",
         network.folder().root().display()
     ));
-}
-
-fn show_people(network: &Network, narrator: Narrator) {
-    narrator.act("People");
-    let people = &network.plan().people;
-    narrator.line(&people.join(", "));
-    if let [first, .., last] = &people[..] {
-        narrator.act("Talk, from another terminal");
-        narrator.line(&format!(
-            "testnet as {first} -- room create tea\n\
-             testnet as {first} -- room invite tea {last}\n\
-             testnet as {last} -- room join\n\
-             testnet as {first} -- chat tea"
-        ));
-    }
-    narrator.act("Ctrl-C stops the network");
 }

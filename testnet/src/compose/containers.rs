@@ -143,9 +143,14 @@ impl Containers {
     /// Stops the containers of services politely.
     ///
     /// # Errors
-    /// When Docker refuses.
+    /// When Docker refuses, or one did not stop by itself or not with success.
     pub async fn stop(&self, services: &[String]) -> Result<()> {
-        self.tell(services, &["stop", "--time", STOP_LIMIT_S]).await
+        self.tell(services, &["stop", "--time", STOP_LIMIT_S])
+            .await?;
+        for service in services {
+            self.ended_well(service).await?;
+        }
+        Ok(())
     }
 
     /// Kills the containers of services as a power cut would.
@@ -196,22 +201,50 @@ impl Containers {
         done(&mut command).await
     }
 
+    /// The last lines that the container of a service printed.
+    ///
+    /// # Errors
+    /// When Docker cannot be asked, or the service has no container.
+    pub async fn last_log(&self, service: &str) -> Result<String> {
+        last_log(&self.state(service).await?.id).await
+    }
+
     /// The last lines that a container printed, as the end of an error.
     async fn log_end(&self, id: &str) -> String {
-        let mut command = docker();
-        command.args(["logs", "--tail", SHOWN_LOG_LINES, id]);
-        // Docker hands the container's two outputs on as they were.
-        let output = command.stdin(std::process::Stdio::null()).output().await;
-        match output {
-            Ok(output) => {
-                let text = [output.stdout, output.stderr].concat();
-                let text = String::from_utf8_lossy(&text).into_owned();
+        match last_log(id).await {
+            Ok(text) => {
                 let lines: Vec<&str> = text.lines().collect();
                 format!("; end of its log:\n  {}", lines.join("\n  "))
             }
             Err(_) => String::new(),
         }
     }
+
+    /// Whether a container that was asked to stop ended as one that did.
+    async fn ended_well(&self, service: &str) -> Result<()> {
+        let id = self.state(service).await?.id;
+        let mut inspect = docker();
+        inspect.args(["inspect", "--format", "{{.State.ExitCode}}", &id]);
+        let code = text(&mut inspect).await?;
+        if code.trim() == "0" {
+            return Ok(());
+        }
+        let end = self.log_end(&id).await;
+        bail!(
+            "{service} ended with {} when asked to stop{end}",
+            code.trim()
+        )
+    }
+}
+
+async fn last_log(id: &str) -> Result<String> {
+    let mut command = docker();
+    command.args(["logs", "--tail", SHOWN_LOG_LINES, id]);
+    let output = command.stdin(std::process::Stdio::null()).output().await;
+    let output = output.context("cannot ask for a log")?;
+    // Docker hands the container's two outputs on as they were.
+    let text = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn parsed(told: &str) -> Vec<ContainerState> {

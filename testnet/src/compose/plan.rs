@@ -13,7 +13,6 @@ use super::owner::Owner;
 use crate::images::{POSTGRES_IMAGE, PROMETHEUS_IMAGE, homeserver_image, is_there};
 use crate::network::{Folder, Plan, ServerPlan};
 
-/// The image of a homeserver, in place of the one that `testnet images` makes.
 /// The image of Postgres, in place of the official one.
 const POSTGRES_VARIABLE: &str = "ENTENTE_POSTGRES_IMAGE";
 /// The image of Prometheus, in place of the official one.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use entente_testnet_ports::PortClaim;
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
 use super::folder::Folder;
@@ -19,6 +19,8 @@ use super::process::terminate;
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How often a stopping process is looked for.
 const POLL: Duration = Duration::from_millis(50);
+/// Where Linux tells a process's begin, counted from the field after its name.
+const STAT_BEGIN: usize = 19;
 
 /// Stops servers that a supervisor left running, and forgets their ids. Returns how many there were.
 ///
@@ -53,38 +55,39 @@ pub fn supervisor(plan: &Plan) -> Option<u32> {
         .filter(|pid| command_line(*pid).is_some_and(|line| line.contains(&name)))
 }
 
-/// Asks a process to stop, waits, and kills it if it does not.
+/// Asks a process to stop, waits, and kills it if it does not. Another one that has its id meanwhile is left
+/// alone.
 ///
 /// # Errors
 /// When the system refuses.
 pub async fn stop(pid: u32) -> Result<()> {
+    let Some(begun) = begin_of(pid) else {
+        return Ok(());
+    };
     terminate(pid)?;
-    if is_gone_within(pid, STOP_LIMIT).await {
+    if is_gone_within(pid, &begun, STOP_LIMIT).await {
         return Ok(());
     }
     let Some(process) = process(pid) else {
         return Ok(());
     };
     kill_process(process, Signal::KILL).map_err(std::io::Error::from)?;
-    if !is_gone_within(pid, STOP_LIMIT).await {
+    if !is_gone_within(pid, &begun, STOP_LIMIT).await {
         bail!("process {pid} cannot be stopped");
     }
     Ok(())
 }
 
-async fn is_gone_within(pid: u32, limit: Duration) -> bool {
+/// Whether the process that began then is gone in time.
+async fn is_gone_within(pid: u32, begun: &str, limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
-    while is_alive(pid) {
+    while begin_of(pid).is_some_and(|begin| begin == begun) {
         if Instant::now() >= deadline {
             return false;
         }
         sleep(POLL).await;
     }
     true
-}
-
-fn is_alive(pid: u32) -> bool {
-    process(pid).is_some_and(|process| test_kill_process(process).is_ok())
 }
 
 fn process(pid: u32) -> Option<Pid> {
@@ -96,9 +99,25 @@ fn command_line(pid: u32) -> Option<String> {
     if let Ok(bytes) = fs::read(format!("/proc/{pid}/cmdline")) {
         return Some(String::from_utf8_lossy(&bytes).replace('\0', " "));
     }
+    ps(pid, "args=")
+}
+
+/// When a living process began, as the system tells it: an id alone may belong to another one by now.
+fn begin_of(pid: u32) -> Option<String> {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        // What stands before is the program's name in parentheses, which may hold anything.
+        Ok(stat) => {
+            let (_, fields) = stat.rsplit_once(')')?;
+            fields.split_whitespace().nth(STAT_BEGIN).map(str::to_owned)
+        }
+        Err(_) => ps(pid, "lstart="),
+    }
+}
+
+fn ps(pid: u32, field: &str) -> Option<String> {
     let mut ps = std::process::Command::new("ps");
     let output = ps
-        .args(["-ww", "-o", "args=", "-p", &pid.to_string()])
+        .args(["-ww", "-o", field, "-p", &pid.to_string()])
         .output();
     let output = output.ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -109,6 +128,21 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+
+    #[tokio::test]
+    async fn an_id_that_went_to_another_process_is_not_ours() {
+        let own = std::process::id();
+        let begun = begin_of(own).unwrap();
+        assert!(!begun.is_empty());
+        assert!(!is_gone_within(own, &begun, Duration::ZERO).await);
+        assert!(is_gone_within(own, "another time", Duration::ZERO).await);
+        let mut child = tokio::process::Command::new("true").spawn().unwrap();
+        let pid = child.id().unwrap();
+        child.wait().await.unwrap();
+        // Whatever has that id now, it did not begin before this process.
+        assert_ne!(begin_of(pid), Some(begun));
+        stop(u32::MAX).await.unwrap();
+    }
 
     #[tokio::test]
     async fn only_our_own_processes_are_stopped() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use entente_identity::Domain;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
@@ -171,14 +172,17 @@ impl ServerProcess {
     }
 }
 
-/// Asks a process to stop.
+/// Asks a process to stop. One that has ended meanwhile needs nothing more.
 ///
 /// # Errors
-/// When there is no such process or it is not ours to stop.
+/// When it is no process id, or a process that is not ours to stop.
 pub fn terminate(pid: u32) -> Result<()> {
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let process = raw.with_context(|| format!("{pid} is no process id"))?;
-    kill_process(process, Signal::TERM)
-        .map_err(io::Error::from)
+    let told = match kill_process(process, Signal::TERM) {
+        Err(Errno::SRCH) => Ok(()),
+        told => told,
+    };
+    told.map_err(io::Error::from)
         .with_context(|| format!("cannot stop process {pid}"))
 }

@@ -1,7 +1,6 @@
 //! Containers as the ground of a scene.
 
 use std::collections::BTreeSet;
-use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
@@ -9,7 +8,7 @@ use super::clock;
 use super::script::Act;
 use crate::compose::network::{Metrics, Nodes, database_service, services};
 use crate::compose::{ComposeNetwork, StoreChoice};
-use crate::docker::{Docker, docker};
+use crate::docker::Docker;
 use crate::images;
 use crate::network::Folder;
 use crate::stage::Afterwards;
@@ -127,7 +126,7 @@ impl ContainedGround {
     }
 
     async fn set_clock(&self, homeserver: &str, seconds: i64) -> Result<()> {
-        let library = images::fake_clock_of(&images::homeserver_image()).await?;
+        let library = images::fake_clock_of(&self.network.compose_plan().homeserver_image).await?;
         let library = library.context("the homeserver's image holds no libfaketime")?;
         let variables = match seconds {
             0 => Vec::new(),
@@ -138,13 +137,7 @@ impl ContainedGround {
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
         self.network.recreate(homeserver, &variables).await?;
-        let id = self.network.containers().state(homeserver).await?.id;
-        let mut logs = docker();
-        let logs = logs
-            .args(["logs", "--tail", "20", &id])
-            .stdin(Stdio::null());
-        let output = logs.output().await.context("cannot ask for a log")?;
-        let text = [output.stdout, output.stderr].concat();
-        clock::check(&String::from_utf8_lossy(&text), seconds)
+        let log = self.network.containers().last_log(homeserver).await?;
+        clock::check(&log, seconds)
     }
 }

@@ -1,6 +1,6 @@
 //! Plays a scene.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -57,6 +57,7 @@ pub async fn play(
     };
     let mut play = Play {
         ground,
+        away: Vec::new(),
         narrator,
         people: Vec::new(),
         room: None,
@@ -87,6 +88,8 @@ pub async fn play(
 /// A scene that is being played.
 struct Play {
     ground: Ground,
+    /// Which servers are down or cut off; twice if both.
+    away: Vec<String>,
     narrator: Narrator,
     people: Vec<Member>,
     room: Option<RoomId>,
@@ -108,8 +111,51 @@ impl Play {
             self.narrator.line(&act.to_string());
             let done = self.act(act).await;
             done.with_context(|| format!("`{act}` could not be done"))?;
+            match act {
+                Act::Stop { server } | Act::Kill { server } | Act::Cut { server } => {
+                    self.away.push(server.clone());
+                }
+                Act::Start { server } | Act::Heal { server } => {
+                    let back = self.away.iter().position(|away| away == server);
+                    back.map(|index| self.away.remove(index));
+                }
+                _ => {}
+            }
         }
-        self.settle().await
+        self.settle().await?;
+        self.log_is_whole().await
+    }
+
+    /// Whether the room's log holds as much as everybody shows of it. A client shows a message once, however
+    /// often it stands in the log: only the count tells.
+    async fn log_is_whole(&self) -> Result<()> {
+        let room = self.room.context("there is no room yet")?;
+        let logs = loop {
+            let mut logs = Vec::new();
+            for person in &self.people {
+                logs.push(person.log(room).await?);
+            }
+            let ends: BTreeSet<u64> = logs.iter().map(|log| log.end).collect();
+            if ends.len() == 1 {
+                break logs;
+            }
+            ensure!(
+                Instant::now() < self.deadline,
+                "the members' logs end at {ends:?}"
+            );
+            sleep(POLL).await;
+        };
+        let [founder, others @ ..] = &logs[..] else {
+            bail!("nobody is there");
+        };
+        founder.is_whole()?;
+        ensure!(
+            others
+                .iter()
+                .all(|log| log.places.is_subset(&founder.places)),
+            "not all members have the messages at the same places"
+        );
+        Ok(())
     }
 
     async fn act(&mut self, act: &Act) -> Result<()> {
@@ -249,7 +295,8 @@ impl Play {
         Ok(())
     }
 
-    /// Whether people of an organization lack something that others have had for long enough to share it.
+    /// Whether people of an organization lack something of the room's log that others have had for long enough
+    /// to share it: it has come to everybody else who is not away, and more time passed.
     async fn apart(&self, domain: &str) -> Result<()> {
         let room = self.room.context("there is no room yet")?;
         let (within, beyond): (Vec<&Member>, Vec<&Member>) = self
@@ -257,15 +304,28 @@ impl Play {
             .iter()
             .partition(|person| person.handle().domain().as_str() == domain);
         let mut elsewhere = HashSet::new();
-        for person in beyond {
-            elsewhere.extend(person.texts(room).await?);
+        for person in &beyond {
+            elsewhere.extend(person.texts_in_log(room).await?);
+        }
+        let there = |person: &&Member| {
+            let domain = person.handle().domain().as_str();
+            !self.away.iter().any(|away| away == domain)
+        };
+        for person in beyond.into_iter().filter(there) {
+            while lacks_some_of(person, room, &elsewhere).await? {
+                ensure!(
+                    Instant::now() < self.deadline,
+                    "{} does not get what others have",
+                    person.handle()
+                );
+                sleep(POLL).await;
+            }
         }
         sleep(FLIGHT).await;
         for person in within {
-            let here: HashSet<String> = person.texts(room).await?.into_iter().collect();
             let handle = person.handle();
             ensure!(
-                elsewhere.iter().any(|text| !here.contains(text)),
+                lacks_some_of(person, room, &elsewhere).await?,
                 "{handle} has everything that others had before, so nothing separates {domain}"
             );
         }
@@ -319,6 +379,11 @@ impl Play {
         let _busy = self.narrator.busy("removing the network");
         self.ground.strike_down(keep).await
     }
+}
+
+async fn lacks_some_of(person: &Member, room: RoomId, texts: &HashSet<String>) -> Result<bool> {
+    let here: HashSet<String> = person.texts_in_log(room).await?.into_iter().collect();
+    Ok(texts.iter().any(|text| !here.contains(text)))
 }
 
 /// Says one thing after the other, and waits until all of it is in the room's log. Gives how long that took

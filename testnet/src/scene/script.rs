@@ -372,6 +372,12 @@ impl State {
             Act::KillNode { server, node } => self.kill_node(server, *node),
             Act::Clock { server, seconds } => {
                 self.must_run(server)?;
+                if self.cut.contains_key(server) {
+                    return Err(format!(
+                        "{server} is cut off, and a start with another clock would reach the others \
+                         again: add the act `heal` before"
+                    ));
+                }
                 match seconds.unsigned_abs() <= MAX_CLOCK_SECONDS {
                     true => Ok(()),
                     false => Err(format!("a clock is off by at most {MAX_CLOCK_SECONDS} s")),

@@ -110,6 +110,12 @@ fn each_fault_names_its_line() {
         "not cut off",
     );
     check(
+        "[[acts]]\nheal",
+        "[[acts]]\nclock = { server = \"org-b.test\", seconds = 60 }\n\n[[acts]]\nheal",
+        14,
+        "add the act `heal` before",
+    );
+    check(
         "sent = 6",
         "sent = 7",
         20,
