@@ -408,7 +408,7 @@ mod tests {
         let mut lost = Outbox::begun(EPOCH, 4, 6, NOW);
         lost.handle_owned(6);
         lost.handle_lost(NOW, 77);
-        assert_eq!(actions(&mut lost), [forget.clone()]);
+        assert_eq!(actions(&mut lost), std::slice::from_ref(&forget));
         let mut anew = Outbox::begun(EPOCH, 4, 6, NOW);
         anew.handle_owned(6);
         anew.handle_greeted(EPOCH + 7, 6, NOW);
