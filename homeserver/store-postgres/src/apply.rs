@@ -3,7 +3,7 @@
 use entente_groups::KeyPackageUse;
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, EpochRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow, PendingRow,
-    QueuedRow, RoomRow,
+    QueuedRow, RetentionRow, RoomRow,
 };
 use entente_homeserver_core::{Change, Owed};
 use entente_homeserver_ops::StoreFault;
@@ -139,10 +139,7 @@ pub(crate) fn fold(writes: &mut Writes, change: Change) -> Result<(), StoreFault
             writes.push(&EQUIVOCATION, [bytes(row.room.0), time, proof]);
         }
         Change::Owe { peer, number, item } => owe(writes, &peer, number, item),
-        Change::PutRetention(row) => {
-            let (kept_from, marks) = (number(row.kept_from.0), bytes(encode(&row.marks)));
-            writes.push(&RETENTION, [bytes(row.room.0), kept_from, marks]);
-        }
+        Change::PutRetention(row) => put_retention(writes, &row),
         Change::PutPending(row) => put_pending(writes, &row),
         Change::Enqueue(row) => enqueue(writes, &row),
         Change::Park(row) => park(writes, row),
@@ -272,6 +269,11 @@ fn append_entry(writes: &mut Writes, entry: Entry) {
         Cell::MaybeBytes(entry.attestation.as_ref().map(encode)),
     ];
     writes.push(&ENTRY, cells);
+}
+
+fn put_retention(writes: &mut Writes, row: &RetentionRow) {
+    let (kept_from, marks) = (number(row.kept_from.0), bytes(encode(&row.marks)));
+    writes.push(&RETENTION, [bytes(row.room.0), kept_from, marks]);
 }
 
 fn put_member(writes: &mut Writes, row: &MemberRow) {

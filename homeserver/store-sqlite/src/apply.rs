@@ -3,7 +3,7 @@
 use entente_groups::KeyPackageUse;
 use entente_homeserver_core::rows::{
     AccountRow, ClaimRow, EpochRow, EquivocationRow, KeyPackageRow, MemberRow, ParkedRow, PeerRow,
-    PendingRow, QueuedRow, RoomRow,
+    PendingRow, QueuedRow, RetentionRow, RoomRow,
 };
 use entente_homeserver_core::{Change, Owed};
 use entente_homeserver_ops::StoreFault;
@@ -61,11 +61,7 @@ pub(crate) fn apply(to: &Connection, change: Change) -> Result<(), StoreFault> {
             let (peer, fence) = (row.peer.to_string(), signed(row.fence));
             run(to, sql, params![peer, row.holder.0, fence])
         }
-        Change::PutRetention(row) => {
-            let sql = "INSERT OR REPLACE INTO retention VALUES (?1, ?2, ?3)";
-            let (kept_from, marks) = (signed(row.kept_from.0), encode(&row.marks));
-            run(to, sql, params![row.room.0, kept_from, marks])
-        }
+        Change::PutRetention(row) => put_retention(to, &row),
         Change::Enqueue(row) => enqueue(to, &row),
         Change::Park(row) => park(to, &row),
         Change::Owe { peer, number, item } => {
@@ -166,6 +162,12 @@ fn end(to: &Connection, change: Change) -> Result<usize, StoreFault> {
         }
         other => Err(StoreFault::Broken(format!("{other:?} ends nothing"))),
     }
+}
+
+fn put_retention(to: &Connection, row: &RetentionRow) -> Result<usize, StoreFault> {
+    let sql = "INSERT OR REPLACE INTO retention VALUES (?1, ?2, ?3)";
+    let (kept_from, marks) = (signed(row.kept_from.0), encode(&row.marks));
+    run(to, sql, params![row.room.0, kept_from, marks])
 }
 
 fn put_equivocation(to: &Connection, row: &EquivocationRow) -> Result<usize, StoreFault> {

@@ -108,11 +108,15 @@ impl Rows {
                 let key = (row.peer.clone(), row.stream_epoch, row.number);
                 put(&mut self.parked, key, Arc::new(row));
             }
-            Change::DropParked { room, up_to } => keep(&mut self.parked, |_, row| {
-                row.entry.is_none_or(|(r, seq)| r != room || seq > up_to)
-            }),
+            Change::DropParked { room, up_to } => self.drop_parked(room, up_to),
         }
         Ok(())
+    }
+
+    fn drop_parked(&mut self, room: RoomId, up_to: Seq) {
+        keep(&mut self.parked, |_, row| {
+            row.entry.is_none_or(|(r, seq)| r != room || seq > up_to)
+        });
     }
 
     fn put_member(&mut self, row: MemberRow) {
