@@ -23,7 +23,6 @@ pub mod demo;
 pub mod docker;
 pub mod holdings;
 pub mod images;
-pub mod lacking;
 pub mod measure;
 pub mod narrator;
 pub mod network;

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use entente_testnet_machine::not_run;
 use serde_json::Value;
 use testnet::docker::Docker;
 use testnet::images::{homeserver_image, is_there};
-use testnet::lacking::not_run;
 use tokio::process::Command;
 use tokio::time::timeout;
 

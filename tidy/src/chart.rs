@@ -48,7 +48,7 @@ const HOMESERVER_CORE: &str = "entente-homeserver-core";
 const HOMESERVER_OPS: &str = "entente-homeserver-ops";
 const STORE_SQLITE: &str = "entente-store-sqlite";
 const STORE_POSTGRES: &str = "entente-homeserver-store-postgres";
-const TESTNET_PORTS: &str = "entente-testnet-ports";
+const TESTNET_MACHINE: &str = "entente-testnet-machine";
 const TESTNET_POSTGRES: &str = "entente-testnet-postgres";
 const TRANSPORT: &str = "entente-transport";
 const DISCOVERY: &str = "entente-discovery";
@@ -184,8 +184,8 @@ pub const ROOMS: &[Room] = &[
         ],
     },
     Room {
-        package: TESTNET_PORTS,
-        folder: "testnet/ports",
+        package: TESTNET_MACHINE,
+        folder: "testnet/machine",
         family: Family::Tool,
         may_use: &[],
     },
@@ -211,7 +211,7 @@ pub const ROOMS: &[Room] = &[
             SDK,
             TRANSPORT,
             DISCOVERY,
-            TESTNET_PORTS,
+            TESTNET_MACHINE,
             TESTNET_POSTGRES,
         ],
     },

@@ -16,8 +16,8 @@ use entente_protocol::entry::{EntryHash, Head, Seq, Term};
 use entente_protocol::fault::FaultCode;
 use entente_protocol::flow::{DeviceItem, InviteItem, SubmitOutcome};
 use entente_protocol::relay::Item;
+use entente_testnet_machine::not_run;
 use stage::{SEED, attacks};
-use testnet::lacking::not_run;
 use testnet::network::ready::{Readiness, readiness};
 use testnet::network::{Binaries, BuildChoice};
 

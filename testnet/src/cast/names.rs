@@ -66,7 +66,7 @@ fn name(index: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use entente_testnet_ports::PortClaim;
+    use entente_testnet_machine::PortClaim;
 
     #[test]
     fn people_are_spread_over_the_servers() {

@@ -10,7 +10,7 @@ use crate::narrator::Narrator;
 use crate::network::Plan;
 use crate::network::leftovers::{stop_servers, supervisor};
 use crate::network::process::terminate;
-use entente_testnet_ports::PortClaim;
+use entente_testnet_machine::PortClaim;
 
 /// How long a supervisor may take to stop its servers.
 const STOP_LIMIT: Duration = Duration::from_secs(30);

@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::network::NodePlan;
-    use entente_testnet_ports::PortClaim;
+    use entente_testnet_machine::PortClaim;
 
     fn compose(store: StoreChoice) -> ComposePlan {
         ComposePlan {

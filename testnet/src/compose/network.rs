@@ -17,7 +17,7 @@ use super::plan::{ComposePlan, StoreChoice, letter};
 use crate::docker::{Docker, docker, done, text};
 use crate::network::binaries::source_root;
 use crate::network::{Folder, NodePlan, Plan, ServerPlan};
-use entente_testnet_ports::PortClaim;
+use entente_testnet_machine::PortClaim;
 
 /// The compose file knows three organizations.
 pub const ORGANIZATIONS: usize = 3;

@@ -185,7 +185,7 @@ async fn official_or(official: &str, stand_in: &str) -> String {
 mod tests {
     use super::*;
     use crate::network::NodePlan;
-    use entente_testnet_ports::PortClaim;
+    use entente_testnet_machine::PortClaim;
 
     #[test]
     fn the_variables_name_what_the_compose_file_asks_for() {

@@ -200,7 +200,7 @@ fn server_config(folder: &Folder, server: &ServerPlan, log_filter: &str) -> Serv
 #[cfg(test)]
 mod tests {
     use super::*;
-    use entente_testnet_ports::PortClaim;
+    use entente_testnet_machine::PortClaim;
 
     #[test]
     fn the_files_name_the_planned_ports() {

@@ -7,7 +7,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use entente_testnet_ports::PortClaim;
+use entente_testnet_machine::PortClaim;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
 use entente_identity::{Domain, Handle};
-pub use entente_testnet_ports::ADDRESS;
-use entente_testnet_ports::{MAX_SERVERS, PortClaim};
+pub use entente_testnet_machine::ADDRESS;
+use entente_testnet_machine::{MAX_SERVERS, PortClaim};
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;

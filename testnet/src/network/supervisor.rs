@@ -15,7 +15,7 @@ use super::folder::{Folder, private_folder};
 use super::leftovers::stop_servers;
 use super::plan::{ADDRESS, NodePlan, Plan, ServerPlan};
 use super::process::ServerProcess;
-use entente_testnet_ports::PortClaim;
+use entente_testnet_machine::PortClaim;
 
 /// Most nodes of a server.
 const NODES: usize = 2;

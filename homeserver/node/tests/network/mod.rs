@@ -16,7 +16,7 @@ use entente_identity::{
 use entente_protocol::call::{ClientRequest, ClientResponse, Register};
 use entente_protocol::fault::FaultCode;
 use entente_protocol::hello::{LOGIN_EXPORTER_LABEL, LoginProof, prove};
-use entente_testnet_ports::{ADDRESS, PortClaim};
+use entente_testnet_machine::{ADDRESS, PortClaim};
 use entente_transport::{CallError, Connection, Endpoint};
 use rand::RngCore;
 use rand::rngs::OsRng;

@@ -182,6 +182,11 @@ fn a_commit_whose_answer_is_lost_is_told_as_unknown() {
     let standby = |name: &str| format!("synchronous_standby_names = '{name}'");
     postgres.configure(&[standby("nobody")]).unwrap();
     postgres.ask("postgres", "SELECT pg_reload_conf()").unwrap();
+    // A new session is made by who has told all others of the new configuration; whether commits wait is up
+    // to the process that makes checkpoints, which has heard of it once it has made one.
+    let known = "SHOW synchronous_standby_names";
+    while postgres.ask("postgres", known).unwrap() != "nobody" {}
+    postgres.ask("postgres", "CHECKPOINT").unwrap();
     let executed = thread::scope(|scope| {
         let commands = vec![Command::Acknowledge {
             peer: peer(),
